@@ -1,0 +1,436 @@
+// Package rpc is the door for local programs: an HTTP handler that answers on
+// the Unix socket and on 127.0.0.1:7654, and the Go [Client] of both.
+//
+// The package owns the words that both sides share: requests, answers, errors
+// and their status and exit codes. What stands behind the door is declared
+// here as small noun interfaces, which package daemon implements.
+package rpc
+
+import (
+	"context"
+	"io"
+	"iter"
+	"time"
+
+	"crush/crdt"
+	"crush/dag"
+)
+
+// Token names the heads of one key on one fork that a client has read; the
+// heads may be none. It is opaque, URL-safe, valid on every node and for ever.
+type Token string
+
+// Cursor is a place in the change feed: opaque, URL-safe, valid on every node.
+type Cursor string
+
+// Author is a claimed name; it is shown as claimed, never as proved.
+type Author string
+
+// Ref is what a person typed to name a revision: a CID, the distinctive part
+// of one (6 characters or more), or "head~N".
+type Ref string
+
+// Claim is what a writer says of a write.
+type Claim struct {
+	Author  Author
+	Message string
+}
+
+// KeyRef names a key on a fork. An empty fork is the default one.
+type KeyRef struct {
+	Fork string
+	Key  string
+}
+
+// GetRequest asks for a key. At most one of Rev and At is set.
+type GetRequest struct {
+	KeyRef
+	// Rev wants the value of one revision.
+	Rev Ref
+	// At wants the view of an earlier cut: RFC 3339 time, or a block's CID
+	// (or its distinctive part).
+	At string
+	// Meta leaves the value out of the answer.
+	Meta bool
+}
+
+// Entry is what a read returns; its JSON form is that of `get -o json`.
+type Entry struct {
+	Key           string
+	Fork          string
+	Kind          crdt.Kind
+	Value         []byte // value (valid UTF-8) or value_base64 in JSON; nil when deleted
+	Deleted       bool   // deleted or never written
+	Heads         []dag.RevisionID
+	Token         Token
+	RevisionCount uint64
+	Conflict      bool
+	Conflicts     []Conflict
+	Revision      dag.RevisionID // of the served value
+	Block         dag.BlockID
+	Node          string
+	Author        Author
+	Time          time.Time
+	Message       string
+	// Warning is one line that a person should see, as that a name is
+	// ambiguous; "" for none.
+	Warning string
+}
+
+// Conflict is two or more live values of which none has seen another.
+type Conflict struct {
+	Key   string             `json:"key"`
+	Fork  string             `json:"fork"`
+	ID    crdt.ConflictID    `json:"id"`
+	State crdt.ConflictState `json:"state"`
+	Path  string             `json:"path"`
+	Kind  string             `json:"kind"` // value, delete/edit, type
+	Sides []Side             `json:"sides"`
+}
+
+// Side is one of the values of a conflict.
+type Side struct {
+	Letter   string
+	Value    []byte // value or value_base64 in JSON
+	Deleted  bool
+	Served   bool
+	Kind     crdt.Kind
+	Revision dag.RevisionID
+	Node     string
+	Author   Author
+	Time     time.Time
+	Fork     string
+}
+
+// PutRequest writes one key. At most one of Base, IfMatch, IfAbsent is set.
+type PutRequest struct {
+	KeyRef
+	Claim
+	Value []byte
+	// Kind zero keeps the kind of what was read, or bytes.
+	Kind crdt.Kind
+	// Base writes with the context that the token names; newer heads become
+	// siblings.
+	Base Token
+	// IfMatch refuses with ErrStale unless the heads are exactly the token's.
+	IfMatch Token
+	// IfAbsent refuses with ErrStale if the key is there.
+	IfAbsent bool
+	// CreateFork names the fork into being if it does not exist (the
+	// ancestor's API).
+	CreateFork bool
+}
+
+// DeleteRequest deletes a key, or every key below Key if Recursive (Key then
+// ends in "/"). Deleting nothing writes nothing.
+type DeleteRequest struct {
+	KeyRef
+	Claim
+	Base      Token
+	IfMatch   Token
+	Recursive bool
+}
+
+// Written is the answer to every write. Revision is zero when nothing had to
+// be written.
+type Written struct {
+	Revision dag.RevisionID   `json:"revision"`
+	Block    dag.BlockID      `json:"block"`
+	Heads    []dag.RevisionID `json:"heads"`
+	Token    Token            `json:"token"`
+	Conflict bool             `json:"conflict"`
+	// Unchanged is true when there was nothing to write.
+	Unchanged bool `json:"unchanged,omitempty"`
+	// Settled counts the sides of an open conflict that this write settled.
+	Settled int `json:"settled,omitempty"`
+	// Sibling is true when newer heads existed, so that this write became a
+	// sibling of theirs.
+	Sibling bool `json:"sibling,omitempty"`
+	// Keys counts the keys written or deleted by a write of many.
+	Keys int `json:"keys,omitempty"`
+}
+
+// Info is the answer of `info`.
+type Info struct {
+	Key           string           `json:"key"`
+	RevisionCount uint64           `json:"revision_count"`
+	Heads         []dag.RevisionID `json:"heads"`
+	Fork          string           `json:"fork"`
+	Kind          crdt.Kind        `json:"kind"`
+	Deleted       bool             `json:"deleted"`
+	Conflict      bool             `json:"conflict"`
+	Size          int64            `json:"size"`
+	First         time.Time        `json:"first_time"`
+	Last          time.Time        `json:"last_time"`
+	Token         Token            `json:"token"`
+}
+
+// ListRequest asks for the keys of a fork in byte order.
+type ListRequest struct {
+	Fork   string
+	Prefix string
+	After  string // exclusive
+	At     string // as in GetRequest
+	// Values fills each Entry's Value.
+	Values bool
+}
+
+// LogRequest asks for the history of a key, of the keys below a prefix (Key
+// ends in "/"), or of the fork (Key is empty), newest first.
+type LogRequest struct {
+	KeyRef
+	After  string // cursor of an earlier page: LogEntry.Cursor; exclusive
+	Since  time.Time
+	Author Author
+	Node   string
+	Values bool // fill Value
+}
+
+// LogEntry is one revision of a history; in the log of a fork, one revision
+// or operation of a block.
+type LogEntry struct {
+	Revision dag.RevisionID
+	Block    dag.BlockID
+	Parents  []dag.RevisionID
+	Key      string
+	Fork     string
+	Kind     crdt.Kind
+	Node     string
+	Author   Author
+	Time     time.Time
+	Message  string
+	Size     int64
+	Deleted  bool
+	// Head is true for the heads of the key.
+	Head bool
+	// Value is set when asked for.
+	Value []byte
+	// Cursor continues after this entry.
+	Cursor string
+}
+
+// Shown is the answer of `show`: one of its fields is set.
+type Shown struct {
+	Revision *LogEntry  `json:"revision,omitempty"`
+	Block    *BlockInfo `json:"block,omitempty"`
+	Conflict *Conflict  `json:"conflict,omitempty"`
+}
+
+// BlockInfo describes a block.
+type BlockInfo struct {
+	Block     dag.BlockID   `json:"block"`
+	Chain     dag.ChainID   `json:"chain"`
+	Seq       uint64        `json:"seq"`
+	Prev      string        `json:"prev,omitempty"`
+	Deps      []dag.BlockID `json:"deps"`
+	Time      time.Time     `json:"time"`
+	Node      string        `json:"node"`
+	Author    Author        `json:"author,omitempty"`
+	Message   string        `json:"message,omitempty"`
+	Ops       []string      `json:"ops"`
+	Revisions []LogEntry    `json:"revisions"`
+}
+
+// RollbackRequest writes the value that a key had at To: a revision of that
+// key, a time, or a block.
+type RollbackRequest struct {
+	KeyRef
+	Claim
+	To string
+	// Plan only says what would be written.
+	Plan bool
+}
+
+// RolledBack is the answer of a rollback.
+type RolledBack struct {
+	Written
+	From dag.RevisionID `json:"from"`
+	To   dag.RevisionID `json:"to"`
+	Plan bool           `json:"plan,omitempty"`
+}
+
+// File is one key of an apply or export.
+type File struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value_base64"`
+}
+
+// ApplyRequest writes many keys in one atomic change. Equal values are
+// skipped.
+type ApplyRequest struct {
+	Fork string
+	Claim
+	Files []File
+	// Prune deletes keys below Prefix (all keys if Prefix is "") that Files
+	// does not have.
+	Prune  bool
+	Prefix string
+	Plan   bool
+}
+
+// Applied says what an apply wrote, or would write.
+type Applied struct {
+	Block     dag.BlockID `json:"block"`
+	Created   []string    `json:"created"`
+	Changed   []string    `json:"changed"`
+	Deleted   []string    `json:"deleted"`
+	Unchanged int         `json:"unchanged"`
+	Plan      bool        `json:"plan,omitempty"`
+}
+
+// WatchRequest asks for changes. Since is "now" (the default), "start", an RFC
+// 3339 time, or a Cursor.
+type WatchRequest struct {
+	Fork   string
+	Prefix string
+	Since  string
+	// State first sends the present keys as put events.
+	State bool
+	// Idle sends an event of type idle with the newest cursor when the end of
+	// the feed is reached, and then at this interval; zero for never.
+	Idle time.Duration
+}
+
+// Event is one change; its JSON form is one line of `watch`.
+type Event struct {
+	Cursor   Cursor
+	Type     string // put, del, conflict, resolved, fork, merge, idle
+	Fork     string
+	Key      string
+	Kind     crdt.Kind
+	Value    []byte // value or value_base64 in JSON
+	Token    Token
+	Revision dag.RevisionID
+	Block    dag.BlockID
+	Last     bool // last event of an atomic block
+	Node     string
+	Author   Author
+	Time     time.Time
+}
+
+// Status is the answer of `status`.
+type Status struct {
+	Node      dag.NodeID     `json:"node"`
+	Name      string         `json:"name"`
+	Zone      string         `json:"zone"`
+	Cluster   dag.ClusterID  `json:"cluster"`
+	Version   string         `json:"version"`
+	Data      string         `json:"data"`
+	Ready     bool           `json:"ready"`
+	ReadOnly  string         `json:"read_only,omitempty"` // why
+	Started   time.Time      `json:"started"`
+	Time      time.Time      `json:"time"`
+	Addresses []string       `json:"addresses"`
+	Blocks    uint64         `json:"blocks"`
+	Revisions uint64         `json:"revisions"`
+	Keys      uint64         `json:"keys"`
+	Chains    int            `json:"chains"`
+	Frontier  dag.Digest     `json:"frontier"`
+	DiskBytes int64          `json:"disk_bytes"`
+	Void      uint64         `json:"void"`
+	Peers     []PeerStatus   `json:"peers"`
+	Warnings  []string       `json:"warnings"`
+}
+
+// PeerStatus says how another member stands.
+type PeerStatus struct {
+	Node      dag.NodeID `json:"node"`
+	Name      string     `json:"name"`
+	Zone      string     `json:"zone"`
+	Connected bool       `json:"connected"`
+	Addresses []string   `json:"addresses"`
+	// InSync is true when the peer's last known frontier equals ours.
+	InSync bool `json:"in_sync"`
+	// ClockSkew is the peer's clock minus ours, at the last HELLO.
+	ClockSkew time.Duration `json:"clock_skew_ns"`
+	LastSeen  time.Time     `json:"last_seen,omitzero"`
+}
+
+// Member is one line of the member list.
+type Member struct {
+	Node dag.NodeID `json:"node"`
+	Name string     `json:"name"`
+	Zone string     `json:"zone"`
+	Role string     `json:"role"` // admin, writer, reader
+	Self bool       `json:"self,omitempty"`
+}
+
+// JoinRequest makes this node a member of another cluster: it must have been
+// added there. Discard allows a node with data of its own to lose it.
+type JoinRequest struct {
+	Address string `json:"address"`
+	Discard bool   `json:"discard"`
+}
+
+// Joined is the answer of a join.
+type Joined struct {
+	Cluster dag.ClusterID `json:"cluster"`
+	Via     dag.NodeID    `json:"via"`
+	Blocks  uint64        `json:"blocks"`
+}
+
+// Fault is one finding of `verify`.
+type Fault struct {
+	Kind   string `json:"kind"`
+	Where  string `json:"where"`
+	Detail string `json:"detail"`
+}
+
+// Values reads and writes single keys.
+type Values interface {
+	Get(ctx context.Context, r GetRequest) (Entry, error)
+	Put(ctx context.Context, r PutRequest) (Written, error)
+	Delete(ctx context.Context, r DeleteRequest) (Written, error)
+	// List yields the keys in byte order, of one snapshot.
+	List(ctx context.Context, r ListRequest) iter.Seq2[Entry, error]
+}
+
+// Histories reads what was.
+type Histories interface {
+	Info(ctx context.Context, k KeyRef) (Info, error)
+	Log(ctx context.Context, r LogRequest) iter.Seq2[LogEntry, error]
+	// Show finds a revision, block or conflict by its id or a part of it.
+	Show(ctx context.Context, id string) (Shown, error)
+	Watch(ctx context.Context, r WatchRequest) iter.Seq2[Event, error]
+}
+
+// Changes writes more than one key, or an old value.
+type Changes interface {
+	Rollback(ctx context.Context, r RollbackRequest) (RolledBack, error)
+	Apply(ctx context.Context, r ApplyRequest) (Applied, error)
+}
+
+// Ancestry answers the routes of the ancestor's API, whose history starts
+// again after the newest delete. A fork or key that does not exist is "not
+// there", never an error.
+type Ancestry interface {
+	// Previous yields the values before the served one, newest first, back to
+	// the newest delete or the first write.
+	Previous(ctx context.Context, k KeyRef) iter.Seq2[[]byte, error]
+	// PreviousCount is the number of values that Previous yields, without
+	// walking the history.
+	PreviousCount(ctx context.Context, k KeyRef) (uint64, error)
+	// ForkKeys yields every key that is there, of every fork if fork is "".
+	ForkKeys(ctx context.Context, fork, prefix string) iter.Seq2[KeyRef, error]
+}
+
+// Node is the daemon behind the door.
+type Node interface {
+	Status(ctx context.Context) (Status, error)
+	Members(ctx context.Context) ([]Member, error)
+	AddMember(ctx context.Context, m Member, c Claim) (dag.BlockID, error)
+	Join(ctx context.Context, r JoinRequest) (Joined, error)
+	// Verify checks the whole store and yields every fault.
+	Verify(ctx context.Context) iter.Seq2[Fault, error]
+}
+
+// Service is all that stands behind the door.
+type Service struct {
+	Values    Values
+	Histories Histories
+	Changes   Changes
+	Ancestry  Ancestry
+	Node      Node
+	// Metrics writes Prometheus text; nil for none.
+	Metrics func(w io.Writer) error
+}
