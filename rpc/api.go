@@ -310,26 +310,26 @@ type Event struct {
 
 // Status is the answer of `status`.
 type Status struct {
-	Node      dag.NodeID     `json:"node"`
-	Name      string         `json:"name"`
-	Zone      string         `json:"zone"`
-	Cluster   dag.ClusterID  `json:"cluster"`
-	Version   string         `json:"version"`
-	Data      string         `json:"data"`
-	Ready     bool           `json:"ready"`
-	ReadOnly  string         `json:"read_only,omitempty"` // why
-	Started   time.Time      `json:"started"`
-	Time      time.Time      `json:"time"`
-	Addresses []string       `json:"addresses"`
-	Blocks    uint64         `json:"blocks"`
-	Revisions uint64         `json:"revisions"`
-	Keys      uint64         `json:"keys"`
-	Chains    int            `json:"chains"`
-	Frontier  dag.Digest     `json:"frontier"`
-	DiskBytes int64          `json:"disk_bytes"`
-	Void      uint64         `json:"void"`
-	Peers     []PeerStatus   `json:"peers"`
-	Warnings  []string       `json:"warnings"`
+	Node      dag.NodeID    `json:"node"`
+	Name      string        `json:"name"`
+	Zone      string        `json:"zone"`
+	Cluster   dag.ClusterID `json:"cluster"`
+	Version   string        `json:"version"`
+	Data      string        `json:"data"`
+	Ready     bool          `json:"ready"`
+	ReadOnly  string        `json:"read_only,omitempty"` // why
+	Started   time.Time     `json:"started"`
+	Time      time.Time     `json:"time"`
+	Addresses []string      `json:"addresses"`
+	Blocks    uint64        `json:"blocks"`
+	Revisions uint64        `json:"revisions"`
+	Keys      uint64        `json:"keys"`
+	Chains    int           `json:"chains"`
+	Frontier  dag.Digest    `json:"frontier"`
+	DiskBytes int64         `json:"disk_bytes"`
+	Void      uint64        `json:"void"`
+	Peers     []PeerStatus  `json:"peers"`
+	Warnings  []string      `json:"warnings"`
 }
 
 // PeerStatus says how another member stands.
