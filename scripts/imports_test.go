@@ -32,6 +32,7 @@ var arrows = map[string]map[string]string{
 		"github.com/libp2p/go-libp2p-pubsub":   "gossip of heads",
 		"github.com/multiformats/go-multiaddr": "libp2p's addresses, which its own API hands out",
 		"github.com/ipfs/go-datastore":         "what libp2p keeps between runs",
+		"github.com/klauspost/compress/zstd":   "each direction of a sync stream is one zstd stream",
 		"golang.org/x/sync/errgroup":           "Run returns after its last goroutine",
 	},
 	"rpc": {
