@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+)
+
+// serveEmpty is the command of the server that does nothing.
+const serveEmpty = "serve-empty"
+
+// runEmpty serves HTTP on the network and address of args with a handler that reads the body and answers 200.
+// No server over net/http can be faster. It prints its address when it is ready.
+func runEmpty(ctx context.Context, args []string) error {
+	listener, err := net.Listen(args[0], args[1])
+	if err != nil {
+		return err
+	}
+	fmt.Println(listener.Addr())
+	server := http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // a client that went away is no matter here
+	})}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(listener); err != http.ErrServerClosed {
+		return err
+	}
+	return nil
+}
+
+// unixClient returns a client whose every request goes to the socket, over at most conns connections.
+func unixClient(socket string, conns int) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		},
+		MaxConnsPerHost:     conns,
+		MaxIdleConnsPerHost: conns,
+		DisableCompression:  true,
+	}}
+}
+
+// tcpClient returns a client with one connection that stays open.
+func tcpClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1, DisableCompression: true}}
+}
+
+// send makes one request and returns the answer's status and body.
+func send(ctx context.Context, c *http.Client, method, url string, body []byte) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, answer, err
+}
+
+// call is send that takes any status but 200 for an error.
+func call(ctx context.Context, c *http.Client, method, url string, body []byte) error {
+	status, answer, err := send(ctx, c, method, url, body)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("%s %s: status %d: %s", method, url, status, answer)
+	}
+	return err
+}
+
+// door is a putter that speaks crush's native API over a Unix socket.
+type door struct {
+	client *http.Client
+	server *process
+}
+
+func (d *door) Put(ctx context.Context, key string, value []byte) error {
+	return call(ctx, d.client, http.MethodPut, "http://crush/api/v1/forks/default/kv/"+key, value)
+}
+
+func (d *door) Close() error {
+	d.client.CloseIdleConnections()
+	return d.server.stop()
+}
+
+func openEmpty(ctx context.Context, dir string, clients int) (putter, error) {
+	p, socket, err := startSelf(ctx, serveEmpty, "unix", dir+"/empty.sock")
+	if err != nil {
+		return nil, err
+	}
+	return &door{client: unixClient(socket, clients), server: p}, nil
+}
+
+// openCrush returns an opener for the daemon in program.
+func openCrush(program string) func(context.Context, string, int) (putter, error) {
+	return func(ctx context.Context, dir string, clients int) (putter, error) {
+		p, err := startCrush(ctx, program, dir, "off")
+		if err != nil {
+			return nil, err
+		}
+		return &door{client: unixClient(socketIn(dir), clients), server: p}, nil
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/filter"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+)
+
+// library compares stores inside one process: durable puts of 256 bytes by 64 and by 256 goroutines.
+func library(ctx context.Context, args []string) error {
+	var length time.Duration
+	r, err := begin("library", args, func(flags *flag.FlagSet) {
+		flags.DurationVar(&length, "length", 5*time.Second, "length of a round")
+	})
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	for _, waiters := range []int{64, 256} {
+		l := load{clients: waiters, warmUp: time.Second, length: length, size: 256}
+		t, err := r.race(ctx, []contestant{l.contest("goleveldb", openLevel)})
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%d goroutines\n", waiters)
+		t.print("puts/s", "goleveldb")
+	}
+	return nil
+}
+
+// level is goleveldb with one record a put and a group commit: the least that a durable store on it can do.
+// The first waiter of a batch leads, as soon as the batch before is on disk: it writes all that have come meanwhile.
+type level struct {
+	db      *leveldb.DB
+	leading chan struct{} // holds one token; whoever has it writes
+	waiting chan *waiter
+}
+
+// A waiter is one put that is not on disk yet.
+type waiter struct {
+	key   string
+	value []byte
+	done  chan error
+}
+
+func openLevel(_ context.Context, dir string, clients int) (putter, error) {
+	db, err := leveldb.OpenFile(dir, &opt.Options{
+		Filter:              filter.NewBloomFilter(10),
+		WriteBuffer:         32 * opt.MiB,
+		CompactionTableSize: 16 * opt.MiB,
+		CompactionTotalSize: 160 * opt.MiB,
+		BlockCacheCapacity:  64 * opt.MiB,
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := &level{db: db, leading: make(chan struct{}, 1), waiting: make(chan *waiter, clients)}
+	l.leading <- struct{}{}
+	return l, nil
+}
+
+func (l *level) Put(_ context.Context, key string, value []byte) error {
+	w := &waiter{key: key, value: value, done: make(chan error, 1)}
+	l.waiting <- w
+	select {
+	case err := <-w.done:
+		return err
+	case <-l.leading:
+		l.commit()
+		l.leading <- struct{}{}
+		return <-w.done
+	}
+}
+
+// commit writes everything that waits. The caller holds the token; its own put may have been written before.
+func (l *level) commit() {
+	var batch leveldb.Batch
+	var group []*waiter
+	for len(l.waiting) > 0 {
+		w := <-l.waiting
+		batch.Put([]byte(w.key), w.value)
+		group = append(group, w)
+	}
+	if len(group) == 0 {
+		return
+	}
+	err := l.db.Write(&batch, &opt.WriteOptions{Sync: true})
+	for _, w := range group {
+		w.done <- err
+	}
+}
+
+func (l *level) Close() error { return l.db.Close() }

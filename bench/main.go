@@ -1,0 +1,48 @@
+// Bench measures crush against the stores that people would otherwise pick, and against the parts that it stands
+// on. Every command runs its contestants in turn, several rounds of each, and prints medians and ratios of the same
+// run: numbers of one machine mean little on another, ratios hold.
+//
+//	go run . puts      durable puts by 64 clients: etcd, a server that does nothing, the crush daemon
+//	go run . library   durable puts without a network: goleveldb with a group commit, crush's replica
+//	go run . heads     get, put and info of keys with short and with very long histories
+//	go run . loop      the requests of a control loop over 200 deployments
+//	go run . idle      memory when idle, memory and time to ready after a restart with a long history
+//
+// README.md holds the numbers and the machine they were measured on.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+var commands = map[string]func(ctx context.Context, args []string) error{
+	"puts":    puts,
+	"library": library,
+	"heads":   heads,
+	"loop":    loop,
+	"idle":    idle,
+
+	// Contestants that bench starts as processes of their own.
+	serveEmpty: runEmpty,
+	serveEtcd:  runEtcd,
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: go run . puts|library|heads|loop|idle [-h]")
+		os.Exit(2)
+	}
+	err := commands[os.Args[1]](ctx, os.Args[2:])
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
