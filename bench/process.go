@@ -128,8 +128,12 @@ func startCrush(ctx context.Context, program, data, door string) (*process, erro
 	if err != nil {
 		return nil, err
 	}
-	go func() { _, _ = io.Copy(io.Discard, out) }() // ends with the process
-	if err := waitReady(ctx, socketIn(data)); err != nil {
+	alive, ended := context.WithCancelCause(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, out) // until the process ends
+		ended(errors.New("the daemon ended before it was ready"))
+	}()
+	if err := waitReady(alive, socketIn(data)); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
 	return p, nil
