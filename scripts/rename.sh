@@ -15,8 +15,10 @@ old=$(go list -m)
 go mod edit -module="$new"
 go mod edit -module="$new/scripts/tools" scripts/tools.mod
 if [[ -f bench/go.mod ]]; then
-	go mod edit -module="$new/bench" -droprequire="$old" -dropreplace="$old" bench/go.mod
-	go mod edit -require="$new@v0.0.0" -replace="$new=../" bench/go.mod
+	go mod edit -module="$new/bench" -dropreplace="$old" -replace="$new=../" bench/go.mod
+	if grep -qE "^(require )?[[:space:]]*$old v" bench/go.mod; then
+		go mod edit -droprequire="$old" -require="$new@v0.0.0" bench/go.mod
+	fi
 fi
 
 # An import stands alone on its line; a string in a list of strings has a comma after it.
