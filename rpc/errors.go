@@ -1,12 +1,17 @@
 package rpc
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"net/http"
+)
 
 // Code classifies an error for programs: it stands in the JSON error object,
 // and decides the HTTP status and the exit code of the command line.
 type Code string
 
-// The codes. Their exit codes and HTTP statuses are those of Exit and Status.
+// The codes. Their exit codes and HTTP statuses are those of [Code.Exit] and
+// [Code.Status].
 const (
 	CodeInternal  Code = "internal"   // exit 1, 500
 	CodeInvalid   Code = "invalid"    // exit 2, 400: the request is malformed
@@ -25,7 +30,47 @@ const (
 	CodeDamaged   Code = "damaged"    // exit 1, 500: stored bytes fail their check
 	CodeBusy      Code = "busy"       // exit 1, 429
 	CodeMethod    Code = "method"     // exit 2, 405
+	CodeNoDaemon  Code = "no_daemon"  // exit 9, 503: nobody answers, or is shutting down
 )
+
+// codes is what each code means outside. An unknown code, of a newer daemon,
+// counts as CodeInternal.
+var codes = map[Code]struct{ exit, status int }{
+	CodeInternal:  {1, http.StatusInternalServerError},
+	CodeInvalid:   {2, http.StatusBadRequest},
+	CodeTooLarge:  {1, http.StatusRequestEntityTooLarge},
+	CodeConflict:  {3, http.StatusConflict},
+	CodeStale:     {4, http.StatusPreconditionFailed},
+	CodeNotFound:  {5, http.StatusNotFound},
+	CodeAmbiguous: {6, http.StatusConflict},
+	CodeNotHere:   {7, http.StatusServiceUnavailable},
+	CodeTimeout:   {10, http.StatusGatewayTimeout},
+	CodeDenied:    {11, http.StatusForbidden},
+	CodeReadOnly:  {1, http.StatusInsufficientStorage},
+	CodeBadHost:   {11, http.StatusMisdirectedRequest},
+	CodeGone:      {5, http.StatusGone},
+	CodeUnparsed:  {1, http.StatusUnprocessableEntity},
+	CodeDamaged:   {1, http.StatusInternalServerError},
+	CodeBusy:      {1, http.StatusTooManyRequests},
+	CodeMethod:    {2, http.StatusMethodNotAllowed},
+	CodeNoDaemon:  {9, http.StatusServiceUnavailable},
+}
+
+// Exit returns the exit code of the command line.
+func (c Code) Exit() int {
+	if m, ok := codes[c]; ok {
+		return m.exit
+	}
+	return codes[CodeInternal].exit
+}
+
+// Status returns the HTTP status.
+func (c Code) Status() int {
+	if m, ok := codes[c]; ok {
+		return m.status
+	}
+	return codes[CodeInternal].status
+}
 
 // Error is an error with a code. Two errors match with errors.Is when the
 // codes are equal and the target has no message.
@@ -62,12 +107,32 @@ var (
 	ErrReadOnly  = &Error{Code: CodeReadOnly}
 	ErrGone      = &Error{Code: CodeGone}
 	ErrDamaged   = &Error{Code: CodeDamaged}
+	ErrNoDaemon  = &Error{Code: CodeNoDaemon}
 )
 
-// CodeOf returns the code of an error, CodeInternal if it has none.
+// CodeOf returns the code of an error, CodeInternal if it has none. A deadline
+// that passed is CodeTimeout.
 func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return CodeTimeout
+	}
 	return CodeInternal
+}
+
+// exitInterrupted is what shells expect of a program that SIGINT ended.
+const exitInterrupted = 130
+
+// ExitCode returns the exit code of the command line for an error: 0 for nil,
+// 130 if the context was cancelled, else that of its code.
+func ExitCode(err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	}
+	return CodeOf(err).Exit()
 }

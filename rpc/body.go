@@ -1,0 +1,107 @@
+package rpc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// maxJSON is the largest body of a request that is a JSON object, batches
+// aside.
+const maxJSON = 1 << 20
+
+// readValue reads a request's body, a value. One byte more than the limit is
+// read at most.
+func (x *exchange) readValue() ([]byte, error) {
+	return x.readBody(x.limits.Value, "the value is too large: at most %d bytes")
+}
+
+func (x *exchange) readBody(limit int64, refusal string) ([]byte, error) {
+	length := x.r.ContentLength
+	if length > limit {
+		return nil, &Error{Code: CodeTooLarge, Message: fmt.Sprintf(refusal, limit)}
+	}
+	if length == 0 {
+		return []byte{}, nil
+	}
+	body := &bodyReader{x: x}
+	defer body.done()
+	if length > 0 {
+		value := make([]byte, length)
+		_, err := io.ReadFull(body, value)
+		return value, err
+	}
+	value, err := io.ReadAll(io.LimitReader(body, limit+1))
+	if err == nil && int64(len(value)) > limit {
+		err = &Error{Code: CodeTooLarge, Message: fmt.Sprintf(refusal, limit)}
+	}
+	return value, err
+}
+
+// readJSON reads a request's body, one JSON object without unknown members.
+func (x *exchange) readJSON(v any) error {
+	data, err := x.readBody(maxJSON, "the request's body is too large: at most %d bytes")
+	if err != nil {
+		return err
+	}
+	return decodeStrictly(bytes.NewReader(data), v)
+}
+
+func decodeStrictly(r io.Reader, v any) error {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil {
+		if _, err = d.Token(); err == io.EOF {
+			return nil
+		}
+		err = errors.New("more follows the first value")
+	}
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	return invalid("the request's body does not parse: " + err.Error())
+}
+
+// bodyReader is a request's body with a deadline that moves with each chunk.
+type bodyReader struct {
+	x    *exchange
+	read int64
+	next int64 // where the deadline moves
+}
+
+// Read returns an *Error when the body breaks off or comes too slowly.
+func (b *bodyReader) Read(p []byte) (int, error) {
+	if b.read >= b.next {
+		b.next = b.read + chunk
+		b.x.readUntil(time.Now().Add(b.x.limits.ChunkIn))
+	}
+	if most := b.next - b.read; int64(len(p)) > most {
+		p = p[:most]
+	}
+	n, err := b.x.r.Body.Read(p)
+	b.read += int64(n)
+	switch {
+	case err == nil || err == io.EOF:
+		return n, err
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = &Error{Code: CodeTimeout, Message: "the request's body comes too slowly", Cause: err}
+	default:
+		err = &Error{Code: CodeInvalid, Message: "the request's body breaks off", Cause: err}
+	}
+	return n, err
+}
+
+// done lifts the deadline, which would else end the request itself.
+func (b *bodyReader) done() { b.x.readUntil(time.Time{}) }
+
+// readUntil and writeUntil set deadlines. Their error means a connection that
+// has none, as a recorder of tests.
+func (x *exchange) readUntil(t time.Time) { _ = http.NewResponseController(x.w).SetReadDeadline(t) }
+
+func (x *exchange) writeUntil(t time.Time) { _ = http.NewResponseController(x.w).SetWriteDeadline(t) }

@@ -1,0 +1,87 @@
+package rpc
+
+import (
+	"context"
+	"iter"
+	"net/http"
+)
+
+// Get implements [Values].
+func (c *Client) Get(ctx context.Context, r GetRequest) (Entry, error) {
+	if err := checkKey(r.Key); err != nil {
+		return Entry{}, err
+	}
+	req := request{method: http.MethodGet, path: c.forkPath(r.Fork, "entry", r.Key)}
+	req.setQuery("rev", string(r.Rev))
+	req.setQuery("at", r.At)
+	req.setFlag("meta", r.Meta)
+	return answer[Entry](ctx, c, req)
+}
+
+// Put implements [Values]. The value is not kept.
+func (c *Client) Put(ctx context.Context, r PutRequest) (Written, error) {
+	if err := checkKey(r.Key); err != nil {
+		return Written{}, err
+	}
+	req := request{
+		method: http.MethodPut, path: c.forkPath(r.Fork, "kv", r.Key),
+		header: make(http.Header, 8), body: r.Value,
+	}
+	req.setClaim(r.Claim)
+	if err := req.setConditions(r.Base, r.IfMatch, r.IfAbsent); err != nil {
+		return Written{}, err
+	}
+	if r.Kind != 0 {
+		req.header[headerKind] = []string{r.Kind.String()}
+	}
+	req.setFlag("create_fork", r.CreateFork)
+	return answer[Written](ctx, c, req)
+}
+
+func (r *request) setConditions(base, match Token, absent bool) error {
+	n := 0
+	if base != "" {
+		r.header[headerBase] = []string{string(base)}
+		n++
+	}
+	if match != "" {
+		r.header["If-Match"] = []string{`"` + string(match) + `"`}
+		n++
+	}
+	if absent {
+		r.header["If-None-Match"] = []string{"*"}
+		n++
+	}
+	if n > 1 {
+		return invalid("at most one of --base, --if-match and --if-absent can be asked for")
+	}
+	return nil
+}
+
+// Delete implements [Values].
+func (c *Client) Delete(ctx context.Context, r DeleteRequest) (Written, error) {
+	req := request{method: http.MethodDelete, header: make(http.Header, 4)}
+	if r.Recursive {
+		req.path = c.forkPath(r.Fork, "kv", "")
+		req.setQuery("prefix", r.Key)
+	} else if err := checkKey(r.Key); err != nil {
+		return Written{}, err
+	} else {
+		req.path = c.forkPath(r.Fork, "kv", r.Key)
+	}
+	req.setClaim(r.Claim)
+	if err := req.setConditions(r.Base, r.IfMatch, false); err != nil {
+		return Written{}, err
+	}
+	return answer[Written](ctx, c, req)
+}
+
+// List implements [Values].
+func (c *Client) List(ctx context.Context, r ListRequest) iter.Seq2[Entry, error] {
+	req := request{method: http.MethodGet, path: c.forkPath(r.Fork, "kv", "")}
+	req.setQuery("prefix", r.Prefix)
+	req.setQuery("after", r.After)
+	req.setQuery("at", r.At)
+	req.setFlag("meta", !r.Values)
+	return lines[Entry](ctx, c, req)
+}

@@ -1,0 +1,193 @@
+package rpc
+
+import (
+	"net/http"
+	"strconv"
+
+	"crush/dag"
+)
+
+// getRequest is what a read of one key asks for.
+func (x *exchange) getRequest() (GetRequest, error) {
+	r := GetRequest{KeyRef: x.keyRef()}
+	if err := checkKey(x.key); err != nil || x.query == nil {
+		return r, err
+	}
+	r.Rev, r.At = Ref(x.query.Get("rev")), x.query.Get("at")
+	if r.Rev != "" && r.At != "" {
+		return r, invalid("at most one of rev and at can be asked for")
+	}
+	var err error
+	r.Meta, err = x.flag("meta")
+	return r, err
+}
+
+// getKV answers with the value's bytes and nothing else.
+func (x *exchange) getKV() error {
+	r, err := x.getRequest()
+	if err != nil {
+		return err
+	}
+	entry, err := x.Service.Values.Get(x.r.Context(), r)
+	if err != nil {
+		return err
+	}
+	x.entryHeaders(&entry)
+	if entry.Deleted {
+		// The token of an absent key stands in the headers: it can be matched.
+		return &Error{Code: CodeNotFound, Message: "the key " + quote(x.key) + " is not there"}
+	}
+	if tags := x.header("If-None-Match"); tags != "" && matchesToken(tags, entry.Token) {
+		x.writeHeader(http.StatusNotModified)
+		return nil
+	}
+	return x.writeBody(http.StatusOK, contentOf(entry.Kind), entry.Value)
+}
+
+// entryHeaders sets the headers of a read.
+func (x *exchange) entryHeaders(e *Entry) {
+	values := [...]string{
+		`"` + string(e.Token) + `"`, string(e.Token), idText(e.Revision), idText(e.Block), strconv.FormatBool(e.Conflict), "",
+	}
+	header := x.w.Header()
+	header["ETag"] = values[0:1:1]
+	header[headerToken] = values[1:2:2]
+	header[headerConflict] = values[4:5:5]
+	if !e.Revision.IsZero() {
+		header[headerRevision] = values[2:3:3]
+	}
+	if !e.Block.IsZero() {
+		header[headerBlock] = values[3:4:4]
+	}
+	if !e.Kind.IsZero() {
+		values[5] = e.Kind.String()
+		header[headerKind] = values[5:6:6]
+	}
+	if e.Warning != "" {
+		header[headerWarning] = []string{encodeHeader(e.Warning)}
+	}
+}
+
+// idText is "" for the zero id.
+func idText[T interface {
+	dag.RevisionID | dag.BlockID
+	IsZero() bool
+	String() string
+}](id T) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
+}
+
+func (x *exchange) putKV() error {
+	if err := checkKey(x.key); err != nil {
+		return err
+	}
+	claim, err := x.claim()
+	if err != nil {
+		return err
+	}
+	when, err := x.conditions()
+	if err != nil {
+		return err
+	}
+	kind, err := x.kind()
+	if err != nil {
+		return err
+	}
+	create, err := x.flag("create_fork")
+	if err != nil {
+		return err
+	}
+	value, err := x.readValue()
+	if err != nil {
+		return err
+	}
+	written, err := x.Service.Values.Put(x.r.Context(), PutRequest{
+		KeyRef: x.keyRef(), Claim: claim, Value: value, Kind: kind,
+		Base: when.base, IfMatch: when.match, IfAbsent: when.absent, CreateFork: create,
+	})
+	if err != nil {
+		return err
+	}
+	return x.writeWritten(&written)
+}
+
+func (x *exchange) deleteKV() error {
+	if err := checkKey(x.key); err != nil {
+		return err
+	}
+	return x.delete(false)
+}
+
+// deletePrefix deletes every key below a prefix.
+func (x *exchange) deletePrefix() error {
+	if x.key = x.query.Get("prefix"); x.key == "" {
+		return invalid("prefix is missing: name what to delete below")
+	}
+	return x.delete(true)
+}
+
+func (x *exchange) delete(recursive bool) error {
+	claim, err := x.claim()
+	if err != nil {
+		return err
+	}
+	when, err := x.conditions()
+	if err != nil {
+		return err
+	}
+	if when.absent {
+		return invalid("If-None-Match makes no sense for a delete")
+	}
+	written, err := x.Service.Values.Delete(x.r.Context(), DeleteRequest{
+		KeyRef: x.keyRef(), Claim: claim, Base: when.base, IfMatch: when.match, Recursive: recursive,
+	})
+	if err != nil {
+		return err
+	}
+	return x.writeWritten(&written)
+}
+
+// writeWritten answers a write of one key.
+func (x *exchange) writeWritten(w *Written) error {
+	values := [...]string{`"` + string(w.Token) + `"`, string(w.Token), idText(w.Revision), idText(w.Block)}
+	header := x.w.Header()
+	if w.Token != "" {
+		header["ETag"] = values[0:1:1]
+		header[headerToken] = values[1:2:2]
+	}
+	if values[2] != "" {
+		header[headerRevision] = values[2:3:3]
+	}
+	if values[3] != "" {
+		header[headerBlock] = values[3:4:4]
+	}
+	return x.writeJSON(http.StatusOK, w.appendJSON)
+}
+
+// getEntry answers with everything that is known of a key, as JSON. A key
+// that is not there is an answer like any other.
+func (x *exchange) getEntry() error {
+	r, err := x.getRequest()
+	if err != nil {
+		return err
+	}
+	entry, err := x.Service.Values.Get(x.r.Context(), r)
+	if err != nil {
+		return err
+	}
+	return x.writeJSON(http.StatusOK, entry.appendJSON)
+}
+
+func (x *exchange) getInfo() error {
+	if err := checkKey(x.key); err != nil {
+		return err
+	}
+	info, err := x.Service.Histories.Info(x.r.Context(), x.keyRef())
+	if err != nil {
+		return err
+	}
+	return x.writeAny(info)
+}

@@ -1,0 +1,284 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"crush/crdt"
+)
+
+// Headers of the native API.
+const (
+	headerAuthor   = "Crush-Author"
+	headerBase     = "Crush-Base"
+	headerBlock    = "Crush-Block"
+	headerConflict = "Crush-Conflict"
+	headerKind     = "Crush-Kind"
+	headerMessage  = "Crush-Message"
+	headerRevision = "Crush-Revision"
+	headerTimeout  = "Crush-Timeout"
+	headerToken    = "Crush-Token"
+	headerWarning  = "Crush-Warning"
+)
+
+// encodedText starts a header's value that is percent-encoded (RFC 8187):
+// messages hold line ends, which headers cannot.
+const encodedText = "UTF-8''"
+
+// maxToken is the length of the longest token.
+const maxToken = 4 << 10
+
+// serveNative serves /api/v1/… and /-/….
+func (x *exchange) serveNative(path string) error {
+	route, err := x.native.find(x, path)
+	if err != nil {
+		return err
+	}
+	if x.r.URL.RawQuery != "" {
+		if err := x.parseQuery(route); err != nil {
+			return err
+		}
+	}
+	if limit := x.header(headerTimeout); limit != "" {
+		d, err := time.ParseDuration(limit)
+		if err != nil || d <= 0 {
+			return invalid(headerTimeout + " must be a duration, as 1.5s")
+		}
+		ctx, cancel := context.WithTimeout(x.r.Context(), d)
+		defer cancel()
+		x.r = x.r.WithContext(ctx)
+	}
+	return route.serve(x)
+}
+
+// parseQuery refuses what the route does not know: a misspelt condition must
+// not be ignored.
+func (x *exchange) parseQuery(route *route) (err error) {
+	if x.query, err = url.ParseQuery(x.r.URL.RawQuery); err != nil {
+		return invalid("the query does not parse: " + err.Error())
+	}
+	for name, values := range x.query {
+		if !route.takes(name) {
+			return invalid("the query parameter " + quote(name) + " is not known here")
+		}
+		if len(values) > 1 {
+			return invalid("the query parameter " + quote(name) + " stands twice")
+		}
+	}
+	return nil
+}
+
+// header returns the first value of a header by its canonical name.
+func (x *exchange) header(name string) string {
+	if v := x.r.Header[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// flag reads a query parameter that is true or false.
+func (x *exchange) flag(name string) (bool, error) {
+	switch v := x.query.Get(name); v {
+	case "", "false", "0":
+		return false, nil
+	case "true", "1":
+		return true, nil
+	default:
+		return false, invalid(name + " must be true or false, not " + quote(v))
+	}
+}
+
+// span reads a query parameter that is a duration; 0 for none.
+func (x *exchange) span(name string) (time.Duration, error) {
+	v := x.query.Get(name)
+	if v == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		return 0, invalid(name + " must be a duration, as 30s, not " + quote(v))
+	}
+	return d, nil
+}
+
+// limit reads the length of a list. Lines have none unless they ask for it.
+func (x *exchange) limit() (int, error) {
+	v := x.query.Get("limit")
+	if v == "" {
+		if x.wantsLines() {
+			return 0, nil
+		}
+		return x.limits.Page, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > x.limits.MaxPage {
+		return 0, invalid("limit must be a number from 1 to " + strconv.Itoa(x.limits.MaxPage))
+	}
+	return n, nil
+}
+
+func (x *exchange) wantsLines() bool { return strings.Contains(x.header("Accept"), contentLines) }
+
+// claim is what the writer says of the write.
+func (x *exchange) claim() (Claim, error) {
+	author, err := decodeHeader(headerAuthor, x.header(headerAuthor))
+	if err != nil {
+		return Claim{}, err
+	}
+	message, err := decodeHeader(headerMessage, x.header(headerMessage))
+	if err != nil {
+		return Claim{}, err
+	}
+	if author == "" {
+		author = string(x.claimed().Author)
+	}
+	return Claim{Author: Author(author), Message: message}, nil
+}
+
+func decodeHeader(name, value string) (string, error) {
+	if rest, ok := strings.CutPrefix(value, encodedText); ok {
+		var err error
+		if value, err = url.PathUnescape(rest); err != nil {
+			return "", invalid(name + " does not decode: " + err.Error())
+		}
+	}
+	if !utf8.ValidString(value) {
+		return "", invalid(name + " is not valid UTF-8")
+	}
+	return value, nil
+}
+
+// encodeHeader is the inverse of decodeHeader.
+func encodeHeader(value string) string {
+	plain := !strings.HasPrefix(value, encodedText) && value == strings.TrimSpace(value)
+	for i := 0; i < len(value) && plain; i++ {
+		plain = value[i] >= ' ' && value[i] != 0x7f
+	}
+	if plain {
+		return value
+	}
+	return encodedText + url.PathEscape(value)
+}
+
+// conditions are those of a write; at most one is set.
+type conditions struct {
+	base, match Token
+	absent      bool
+}
+
+func (x *exchange) conditions() (c conditions, err error) {
+	n := 0
+	if v := x.header(headerBase); v != "" {
+		if c.base, err = readToken(headerBase, v); err != nil {
+			return c, err
+		}
+		n++
+	}
+	if v := x.header("If-Match"); v != "" {
+		if c.match, err = readToken("If-Match", v); err != nil {
+			return c, err
+		}
+		n++
+	}
+	if v := x.header("If-None-Match"); v != "" {
+		if v != "*" {
+			return c, invalid("If-None-Match of a write must be *")
+		}
+		c.absent = true
+		n++
+	}
+	if n > 1 {
+		return c, invalid("at most one of If-Match, If-None-Match and " + headerBase + " can be asked for")
+	}
+	return c, nil
+}
+
+// readToken reads "TOKEN" as of an ETag, or TOKEN.
+func readToken(name, value string) (Token, error) {
+	token := strings.Trim(strings.TrimSpace(value), `"`)
+	if token == "" || token == "*" || strings.ContainsAny(token, `", `) {
+		return "", invalid(name + " must be one token, as a read returned it")
+	}
+	if len(token) > maxToken {
+		return "", invalid(name + " is longer than a token can be")
+	}
+	return Token(token), nil
+}
+
+// matchesToken decides on If-None-Match of a read.
+func matchesToken(header string, token Token) bool {
+	for tag := range strings.SplitSeq(header, ",") {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if tag == "*" || strings.Trim(tag, `"`) == string(token) {
+			return true
+		}
+	}
+	return false
+}
+
+// contentKinds are the content types that declare a kind. No other does:
+// clients send application/octet-stream for "do not know".
+var contentKinds = map[string]crdt.Kind{
+	"application/json":   crdt.JSON,
+	"application/yaml":   crdt.YAML,
+	"application/x-yaml": crdt.YAML,
+	"text/yaml":          crdt.YAML,
+	"text/plain":         crdt.Text,
+}
+
+// kind is the declared kind of a written value; zero for none.
+func (x *exchange) kind() (crdt.Kind, error) {
+	if v := x.header(headerKind); v != "" {
+		k, err := crdt.ParseKind(v)
+		if err != nil || !k.Known() {
+			return 0, invalid(headerKind + " is " + quote(v) + ", want bytes, text, json, yaml, counter or set")
+		}
+		return k, nil
+	}
+	media, _, _ := strings.Cut(x.header("Content-Type"), ";")
+	return contentKinds[strings.ToLower(strings.TrimSpace(media))], nil
+}
+
+// contentOf is the content type of a value.
+func contentOf(k crdt.Kind) string {
+	switch k {
+	case crdt.Text:
+		return contentText
+	case crdt.JSON:
+		return "application/json"
+	case crdt.YAML:
+		return "application/yaml"
+	}
+	return contentBytes
+}
+
+func (x *exchange) livez() error {
+	return x.writeBody(http.StatusOK, contentText, []byte("ok\n"))
+}
+
+func (x *exchange) readyz() error {
+	if err := x.ready(); err != nil {
+		if _, ok := errors.AsType[*Error](err); ok {
+			return err
+		}
+		return &Error{Code: CodeNotHere, Message: "not ready: " + err.Error(), Cause: err}
+	}
+	return x.writeBody(http.StatusOK, contentText, []byte("ok\n"))
+}
+
+func (x *exchange) ready() error {
+	if x.Ready != nil {
+		return x.Ready(x.r.Context())
+	}
+	status, err := x.Service.Node.Status(x.r.Context())
+	if err == nil && !status.Ready {
+		err = errors.New("the daemon is starting")
+	}
+	return err
+}
