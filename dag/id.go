@@ -182,8 +182,11 @@ func ParseChainID(s string) (id ChainID, err error) {
 // DefaultForkName is the name of the root fork.
 const DefaultForkName = "default"
 
+// defaultFork never changes.
+var defaultFork = NamedFork(DefaultForkName)
+
 // DefaultFork returns the fixed id of the root fork.
-func DefaultFork() ForkID { return NamedFork(DefaultForkName) }
+func DefaultFork() ForkID { return defaultFork }
 
 // NamedFork is the id of a fork that was named into being, without a parent:
 // the default fork and those of the ancestor's HTTP API.

@@ -1,0 +1,275 @@
+package dag
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Bundle is one block with its revisions, payloads and (when known) signature:
+// the unit of wire and storage. Its form is in the package comment.
+type Bundle []byte
+
+// bundleVersion is the version of the bundle format that this code writes.
+const bundleVersion = 1
+
+// bundleWire is the outer array of a bundle. Head is the block's map with an
+// empty list of revisions: their ids follow from Revs.
+type bundleWire struct {
+	_       struct{} `cbor:",toarray"`
+	Version uint64
+	Head    cbor.RawMessage
+	Sig     []byte
+	Revs    []cbor.RawMessage
+}
+
+// bundleRev is a revision without what follows from its block and payload.
+type bundleRev struct {
+	_       struct{} `cbor:",toarray"`
+	Key     string
+	Fork    []byte          // 32 bytes; none for the default fork
+	Parents []byte          // digests, one after another
+	Kind    uint64          //
+	Payload *[]byte         // null for a delete, or when kept apart (Apart)
+	Rest    cbor.RawMessage // map of what else differs from the usual
+}
+
+// revRest holds the fields of a revision that most do not have. Place is set
+// when a revision claims to stand elsewhere than it does.
+type revRest struct {
+	Mark  uint64     `cbor:"mark,omitempty"`
+	Label string     `cbor:"label,omitempty"`
+	Note  *Note      `cbor:"note,omitempty"`
+	Place *wirePlace `cbor:"place,omitempty"`
+	Apart *apart     `cbor:"apart,omitempty"`
+	More  extras     `cbor:"more,omitempty"`
+}
+
+type wirePlace struct {
+	_     struct{} `cbor:",toarray"`
+	Chain [32]byte
+	Seq   uint64
+	Index uint64
+	Salt  [16]byte
+	Time  int64
+}
+
+// apart stands in storage, never on the wire, for a payload that has a record
+// of its own.
+type apart struct {
+	_     struct{} `cbor:",toarray"`
+	Value [32]byte
+	Size  int64
+}
+
+// parcel is a block in memory with all that belongs to it.
+type parcel struct {
+	id       BlockID
+	block    *Block
+	sig      []byte // nil if not known
+	revs     []*Revision
+	payloads [][]byte // nil where deleted, or not loaded
+}
+
+// encode returns the bundle. Payloads longer than inline are left out: they
+// must be kept apart; a negative inline keeps all.
+func (p *parcel) encode(inline int) Bundle {
+	head := *p.block
+	head.Revisions = nil
+	w := bundleWire{Version: bundleVersion, Head: head.Encode(), Sig: p.sig, Revs: make([]cbor.RawMessage, len(p.revs))}
+	if w.Sig == nil {
+		w.Sig = []byte{}
+	}
+	for i, r := range p.revs {
+		w.Revs[i] = p.encodeRev(i, r, inline)
+	}
+	return marshal(&w, nil)
+}
+
+func (p *parcel) encodeRev(i int, r *Revision, inline int) cbor.RawMessage {
+	w := bundleRev{Key: r.Key, Fork: []byte{}, Kind: r.Kind, Parents: make([]byte, 0, 32*len(r.Parents)), Rest: rawMap}
+	if r.Fork != defaultFork {
+		w.Fork = r.Fork[:]
+	}
+	for _, id := range r.Parents {
+		w.Parents = append(w.Parents, id[:]...)
+	}
+	rest := revRest{Mark: uint64(r.Mark), Label: r.Label, Note: r.Note, More: r.extra}
+	usual := rest.Mark == 0 && rest.Label == "" && rest.Note == nil && rest.More == nil
+	if !p.block.places(r, i) {
+		rest.Place, usual = &wirePlace{Chain: r.Chain, Seq: r.Seq, Index: r.Index, Salt: r.Salt, Time: r.Time}, false
+	}
+	switch {
+	case r.Deleted:
+	case inline >= 0 && r.Size > int64(inline):
+		rest.Apart, usual = &apart{Value: r.Value, Size: r.Size}, false
+	default:
+		payload := p.payloads[i]
+		if payload == nil {
+			payload = []byte{}
+		}
+		w.Payload = &payload
+	}
+	if !usual {
+		w.Rest = marshal(&rest, nil)
+	}
+	return marshal(&w, nil)
+}
+
+// places reports whether r claims the place that it has as the i-th of b.
+func (b *Block) places(r *Revision, i int) bool {
+	return r.Chain == b.Chain && r.Seq == b.Seq && r.Index == uint64(i) && r.Salt == b.Salt && r.Time == b.Time
+}
+
+// Header is what a bundle says before it is applied.
+type Header struct {
+	ID     BlockID
+	Chain  ChainID
+	Seq    uint64
+	Prev   BlockID
+	Deps   []BlockID
+	Time   int64 // unix milliseconds, the author's claim
+	Signed bool
+	Node   NodeID // the author, if the block announces its chain; else zero
+}
+
+// ReadHeader decodes a bundle strictly: canonical form, hashes and limits are
+// checked; the signature is not. Its errors are ErrRefused.
+func ReadHeader(b Bundle) (Header, error) {
+	p, err := decodeBundle(b)
+	if err != nil {
+		return Header{}, err
+	}
+	h := Header{ID: p.id, Chain: p.block.Chain, Seq: p.block.Seq, Prev: p.block.Prev, Deps: p.block.Deps, Time: p.block.Time, Signed: p.sig != nil}
+	if op, ok := p.block.announces(); ok {
+		h.Node = op.Key
+	}
+	return h, nil
+}
+
+// decodeBundle reads a bundle from the wire. Its errors are ErrRefused.
+func decodeBundle(b Bundle) (*parcel, error) {
+	if len(b) > MaxBlock {
+		return nil, fmt.Errorf("decode bundle: %w: %d bytes, limit %d", ErrRefused, len(b), MaxBlock)
+	}
+	p, err := decodeStored(b)
+	if err != nil {
+		return nil, fmt.Errorf("decode bundle: %w", err)
+	}
+	for i, r := range p.revs {
+		if !r.Deleted && p.payloads[i] == nil {
+			return nil, fmt.Errorf("decode bundle: %w: revision %d without its payload", ErrRefused, i)
+		}
+	}
+	return p, nil
+}
+
+// splitBundle reads the outer array and the block's head; Revisions is empty.
+func splitBundle(b Bundle) (w bundleWire, head *Block, err error) {
+	if err := decMode.Unmarshal(b, &w); err != nil {
+		return w, nil, fmt.Errorf("%w: %s", errEncoding, err)
+	}
+	if w.Version != bundleVersion {
+		return w, nil, fmt.Errorf("%w: bundle version %d, this build knows %d", ErrRefused, w.Version, bundleVersion)
+	}
+	head, err = DecodeBlock(w.Head)
+	if err != nil {
+		return w, nil, err
+	}
+	if len(head.Revisions) != 0 {
+		return w, nil, fmt.Errorf("%w: list of revisions in a bundle's head", ErrRefused)
+	}
+	return w, head, nil
+}
+
+// decodeStored reads a bundle in which payloads may be kept apart, and
+// computes the ids of its revisions and block. The parcel's payloads alias b.
+func decodeStored(b Bundle) (*parcel, error) {
+	if err := checkCanonical(b); err != nil {
+		return nil, err
+	}
+	w, head, err := splitBundle(b)
+	if err != nil {
+		return nil, err
+	}
+	p := &parcel{block: head, revs: make([]*Revision, len(w.Revs)), payloads: make([][]byte, len(w.Revs))}
+	switch len(w.Sig) {
+	case 0:
+	case sigLen:
+		p.sig = w.Sig
+	default:
+		return nil, fmt.Errorf("%w: signature of %d bytes", ErrRefused, len(w.Sig))
+	}
+	head.Revisions = make([]RevisionID, len(w.Revs))
+	for i, raw := range w.Revs {
+		if p.revs[i], p.payloads[i], err = decodeRev(raw, head, i); err != nil {
+			return nil, fmt.Errorf("revision %d: %w", i, err)
+		}
+		head.Revisions[i] = p.revs[i].ID()
+	}
+	p.id = head.ID()
+	return p, nil
+}
+
+// decodeRev reads the i-th revision of a bundle. The payload is nil if the
+// revision is a delete or its payload is kept apart, else not nil.
+func decodeRev(raw cbor.RawMessage, b *Block, i int) (*Revision, []byte, error) {
+	var w bundleRev
+	if err := decMode.Unmarshal(raw, &w); err != nil {
+		return nil, nil, fmt.Errorf("%w: %s", errEncoding, err)
+	}
+	var rest revRest
+	if !bytes.Equal(w.Rest, rawMap) {
+		if err := decMode.Unmarshal(w.Rest, &rest); err != nil {
+			return nil, nil, fmt.Errorf("%w: %s", errEncoding, err)
+		}
+	}
+	r := &Revision{
+		Key: w.Key, Kind: w.Kind, Chain: b.Chain, Seq: b.Seq, Index: uint64(i), Salt: b.Salt, Time: b.Time,
+		Mark: Mark(rest.Mark), Label: rest.Label, Note: rest.Note, extra: rest.More, Fork: defaultFork,
+	}
+	if len(w.Parents)%32 != 0 || len(w.Fork) != 0 && len(w.Fork) != 32 {
+		return nil, nil, fmt.Errorf("%w: parents of %d bytes, fork of %d", ErrRefused, len(w.Parents), len(w.Fork))
+	}
+	r.Parents = make([]RevisionID, len(w.Parents)/32)
+	for j := range r.Parents {
+		r.Parents[j] = RevisionID(w.Parents[32*j:])
+	}
+	if len(w.Fork) == 32 {
+		r.Fork = ForkID(w.Fork)
+	}
+	if pl := rest.Place; pl != nil {
+		r.Chain, r.Seq, r.Index, r.Salt, r.Time = pl.Chain, pl.Seq, pl.Index, pl.Salt, pl.Time
+	}
+	var payload []byte
+	switch {
+	case w.Payload != nil:
+		if payload = *w.Payload; payload == nil {
+			payload = []byte{}
+		}
+		r.Value, r.Size = sha256.Sum256(payload), int64(len(payload))
+	case rest.Apart != nil:
+		r.Value, r.Size = rest.Apart.Value, rest.Apart.Size
+	default:
+		r.Deleted = true
+	}
+	if err := r.checkExtra(); err != nil {
+		return nil, nil, err
+	}
+	if err := r.check(); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return r, payload, nil
+}
+
+// checkExtra refuses unknown fields that would shadow known ones.
+func (r *Revision) checkExtra() error {
+	for _, k := range revisionFields {
+		if _, clash := r.extra[k]; clash {
+			return fmt.Errorf("%w: field %q twice", ErrRefused, k)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package dag
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+)
+
+// Receipt says where a commit was written.
+type Receipt struct {
+	Block     BlockID
+	Revisions []RevisionID // in the order of the Tx's Puts; none: nothing was written
+	Bundle    Bundle       // the block, to be announced to peers
+}
+
+// batchMax bounds the bundles of one synced batch, in bytes.
+const batchMax = 4 << 20
+
+// ErrNotWriter marks a write by a node that may not write in its cluster.
+var ErrNotWriter = errors.New("this node may not write: it is no writer of its cluster")
+
+// commitQueue gathers the commits that wait while a batch is written.
+type commitQueue struct {
+	mu      sync.Mutex
+	waiting []*waiter
+	busy    bool // somebody leads
+}
+
+// waiter is one commit that waits. Its fields are the leader's until turn
+// receives.
+type waiter struct {
+	note    Note
+	fn      func(*Tx) error
+	receipt Receipt
+	err     error
+	turn    chan bool // false: done; true: lead the next batch
+}
+
+// Commit runs fn once or more on the state that its writes will follow, and
+// writes what it puts as one atomic change, signed and on stable storage when
+// Commit returns nil. Concurrent commits share a batch, a block, a signature
+// and an fsync; they are evaluated in order, each seeing those before it. fn
+// runs on some caller's goroutine while no other write can happen: it must not
+// block, must not call the graph's writing methods, and may be called again.
+// An error of fn is returned as it is, and nothing of it is written. A commit
+// that puts nothing writes nothing. ctx ends the waiting only until the commit
+// has been taken into a batch.
+func (g *Graph) Commit(ctx context.Context, note Note, fn func(*Tx) error) (Receipt, error) {
+	if err := note.check(); err != nil {
+		return Receipt{}, err
+	}
+	w := &waiter{note: note, fn: fn, turn: make(chan bool, 1)}
+	if g.queue.join(w) {
+		return g.lead(w)
+	}
+	select {
+	case leads := <-w.turn:
+		if leads {
+			return g.lead(w)
+		}
+		return w.receipt, w.err
+	case <-ctx.Done():
+	}
+	if g.queue.leave(w) {
+		return Receipt{}, context.Cause(ctx)
+	}
+	if leads := <-w.turn; leads {
+		return g.lead(w)
+	}
+	return w.receipt, w.err
+}
+
+// join appends the waiter; it leads if nobody does.
+func (q *commitQueue) join(w *waiter) (leads bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, w)
+	leads = !q.busy
+	q.busy = true
+	return leads
+}
+
+// leave removes a waiter that no batch has taken and that does not lead.
+func (q *commitQueue) leave(w *waiter) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, w)
+	if i < 0 || len(w.turn) > 0 {
+		return false
+	}
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	return true
+}
+
+// take empties the queue for a batch.
+func (q *commitQueue) take() []*waiter {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	out := q.waiting
+	q.waiting = nil
+	return out
+}
+
+// pass makes the first that waits the leader, or nobody.
+func (q *commitQueue) pass() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		q.busy = false
+		return
+	}
+	q.waiting[0].turn <- true
+}
+
+// lead writes one batch for everyone who waits, self among them.
+func (g *Graph) lead(self *waiter) (Receipt, error) {
+	group := g.commitGroup()
+	g.queue.pass()
+	for _, w := range group {
+		if w != self {
+			w.turn <- false
+		}
+	}
+	return self.receipt, self.err
+}
+
+// commitGroup takes the queue and writes it, holding the write lock.
+func (g *Graph) commitGroup() []*waiter {
+	g.writeMu.Lock()
+	defer g.writeMu.Unlock()
+	group := g.queue.take()
+	rest := group
+	for len(rest) > 0 {
+		n, err := g.commitBatch(rest)
+		if err != nil {
+			for _, w := range rest {
+				w.receipt, w.err = Receipt{}, err
+			}
+			return group
+		}
+		rest = rest[n:]
+	}
+	return group
+}
+
+// commitBatch writes one batch with as many waiters as fit, and returns how
+// many those were. On error nothing may be taken as written.
+func (g *Graph) commitBatch(group []*waiter) (n int, err error) {
+	if g.failed != nil {
+		return 0, g.failed
+	}
+	m := g.moment.Load()
+	if !m.roster.now[g.key.ID()].Role.writes() {
+		return 0, ErrNotWriter
+	}
+	now := g.clock().UnixMilli()
+	w := g.newWorkspace(now)
+	line := g.mine
+	for size := 0; n < len(group) && size < batchMax; {
+		b, err := g.newBuilding(w, line, now)
+		if err != nil {
+			return 0, err
+		}
+		taken := b.fill(group[n:])
+		n += taken
+		if len(b.p.revs)+len(b.p.block.Ops) == b.start {
+			break // nobody put anything
+		}
+		if line, err = b.finish(g); err != nil {
+			return 0, err
+		}
+		size += len(w.applied[len(w.applied)-1].rec.bundle)
+	}
+	if len(w.applied) == 0 {
+		return n, nil
+	}
+	if err := g.write(w); err != nil {
+		return 0, err
+	}
+	g.mine = line
+	return n, nil
+}
+
+// write puts the workspace's batch on disk and publishes what it changed. A
+// failure stops all writing: goleveldb loses later acknowledged writes after
+// one. g.writeMu is held.
+func (g *Graph) write(w *workspace) error {
+	if err := w.seal(); err != nil {
+		return err
+	}
+	next := g.gather(w)
+	if err := g.store.Write(&w.batch, true); err != nil {
+		g.failed = fmt.Errorf("%w: %w", ErrReadOnly, err)
+		m := *g.moment.Load()
+		m.failed = g.failed
+		g.moment.Store(&m)
+		return g.failed
+	}
+	g.findMu.Lock()
+	g.gathered = next
+	g.findMu.Unlock()
+	g.moment.Store(&moment{front: w.front, forks: w.forks, roster: w.roster, state: w.state, cluster: w.cluster, fenced: g.fenced})
+	g.notify()
+	return nil
+}
+
+// gather adds the batch's ids to those in no segment, and writes a segment
+// when there are enough. It returns what is gathered after the batch.
+func (g *Graph) gather(w *workspace) *gathered {
+	fresh := &gathered{}
+	for _, a := range w.applied {
+		fresh.addBlock(a.rec.lsn, a.p)
+	}
+	if g.gathered.count+fresh.count < findEvery {
+		g.findMu.Lock()
+		defer g.findMu.Unlock()
+		g.gathered.merge(fresh)
+		return g.gathered
+	}
+	all := &gathered{}
+	all.merge(g.gathered)
+	all.merge(fresh)
+	w.batch.Put(lsnKey(tagFind, all.first), all.segment())
+	return &gathered{}
+}
+
+// newSalt reads a salt; randomness that fails is fatal to the write.
+func (g *Graph) newSalt() (s Salt, err error) {
+	if _, err = io.ReadFull(g.rand, s[:]); err != nil {
+		return s, fmt.Errorf("read randomness: %w", err)
+	}
+	return s, nil
+}

@@ -1,0 +1,301 @@
+package dag
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+)
+
+// Arrival is a block with what it changes, as it came to this node.
+type Arrival struct {
+	LSN     uint64 // arrival number: 1, 2, … without gaps; local
+	ID      BlockID
+	Block   *Block
+	Node    NodeID
+	Signed  bool  // a signature of the block itself is kept
+	Time    int64 // when it came, unix milliseconds
+	Changes []Change
+}
+
+// arrival reads the block with an arrival number.
+func (g *Graph) arrival(lsn uint64) (Arrival, error) {
+	at, rec, p, err := loadArrival(g.store, lsn)
+	if err != nil {
+		return Arrival{}, err
+	}
+	a := Arrival{LSN: lsn, ID: p.id, Block: p.block, Signed: p.sig != nil, Time: rec.arrival, Changes: make([]Change, len(p.revs))}
+	if l, err := g.moment.Load().front.line(at.line); err == nil {
+		a.Node = l.node
+	}
+	for i := range p.revs {
+		at.index = uint32(i)
+		a.Changes[i] = g.changeOf(at, &rec, p)
+	}
+	return a, nil
+}
+
+// Block returns an applied block.
+func (g *Graph) Block(id BlockID) (Arrival, error) {
+	g.findMu.RLock()
+	at, ok, err := findBlock(g.store, g.gathered, id)
+	g.findMu.RUnlock()
+	if err != nil {
+		return Arrival{}, err
+	}
+	if !ok {
+		return Arrival{}, fmt.Errorf("block %s: %w", id, ErrNotFound)
+	}
+	rec, err := loadBlockRecord(g.store, at)
+	if err != nil {
+		return Arrival{}, err
+	}
+	return g.arrival(rec.lsn)
+}
+
+// Have reports whether a block is applied.
+func (g *Graph) Have(id BlockID) bool {
+	if _, ok := g.moment.Load().front.last[id]; ok {
+		return true
+	}
+	_, err := g.Block(id)
+	return err == nil
+}
+
+// ForkLog yields the blocks that wrote on a fork, newest arrival first,
+// starting below an arrival number; 0 starts at the newest.
+func (g *Graph) ForkLog(ctx context.Context, fork ForkID, below uint64) iter.Seq2[Arrival, error] {
+	return func(yield func(Arrival, error) bool) {
+		f := g.moment.Load().forks.byID[fork]
+		if f == nil {
+			yield(Arrival{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound))
+			return
+		}
+		end := prefixEnd(numKey(tagForkLog, f.num))
+		if below > 0 {
+			end = forkLogKey(f.num, below)
+		}
+		for {
+			var page []uint64
+			err := g.store.Iterate(Range{Start: numKey(tagForkLog, f.num), End: end, Reverse: true}, func(k, _ []byte) bool {
+				page = append(page, binary.BigEndian.Uint64(k[5:]))
+				return len(page) < historyPage
+			})
+			for i := 0; i < len(page) && err == nil; i++ {
+				var a Arrival
+				if a, err = g.arrival(page[i]); err == nil {
+					err = ctx.Err()
+				}
+				if err == nil && !yield(a, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Arrival{}, err)
+				return
+			}
+			if len(page) < historyPage {
+				return
+			}
+			end = forkLogKey(f.num, page[len(page)-1])
+		}
+	}
+}
+
+// FeedCursor is a place in the feed of changes: after some blocks, and within
+// the next one after some of its revisions. It is valid on every node: on the
+// node that made it, it continues exactly; elsewhere blocks may be repeated,
+// never left out. The zero value is the start.
+type FeedCursor struct {
+	node  [8]byte  // start of the node's key
+	lsn   uint64   // newest block that is behind
+	index uint32   // revisions of the next block that are behind
+	tips  [][]byte // starts of the ids of the maximal blocks that are behind
+}
+
+const (
+	cursorVersion = 1
+	cursorTip     = 16
+	cursorMaxTips = 150 // so that a cursor stays under 4 KiB of text
+)
+
+// MarshalText implements encoding.TextMarshaler.
+func (c FeedCursor) MarshalText() ([]byte, error) {
+	b := append([]byte{cursorVersion}, c.node[:]...)
+	b = binary.AppendUvarint(b, c.lsn)
+	b = binary.AppendUvarint(b, uint64(c.index))
+	for _, t := range c.tips {
+		b = append(b, t...)
+	}
+	return base64.RawURLEncoding.AppendEncode(nil, b), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *FeedCursor) UnmarshalText(text []byte) error {
+	b, err := base64.RawURLEncoding.AppendDecode(nil, text)
+	if err != nil || len(b) < 1 || b[0] != cursorVersion {
+		return fmt.Errorf("parse cursor: %w", ErrBadID)
+	}
+	r := recordReader{b: b[1:]}
+	copy(c.node[:], r.bytes(8))
+	c.lsn, c.index, c.tips = r.num(), uint32(r.num()), nil
+	for len(r.b) > 0 && !r.bad {
+		c.tips = append(c.tips, r.bytes(cursorTip))
+	}
+	if r.bad || len(c.tips) > cursorMaxTips {
+		return fmt.Errorf("parse cursor: %w", ErrBadID)
+	}
+	return nil
+}
+
+// step moves the cursor behind a block.
+func (c FeedCursor) step(node NodeID, a *Arrival) FeedCursor {
+	next := FeedCursor{node: [8]byte(node[:8]), lsn: a.LSN}
+	for _, t := range c.tips {
+		gone := bytes.Equal(t, a.Block.Prev[:cursorTip])
+		for _, d := range a.Block.Deps {
+			gone = gone || bytes.Equal(t, d[:cursorTip])
+		}
+		if !gone {
+			next.tips = append(next.tips, t)
+		}
+	}
+	next.tips = append(next.tips, a.ID[:cursorTip])
+	if len(next.tips) > cursorMaxTips {
+		next.tips = next.tips[len(next.tips)-cursorMaxTips:]
+	}
+	return next
+}
+
+// FeedItem is one block of the feed.
+type FeedItem struct {
+	Arrival
+	Skip   int        // revisions of the block that the cursor was behind of
+	before FeedCursor // of this node, in front of the block
+	After  FeedCursor // behind the whole block
+}
+
+// Within is the cursor behind the first n revisions of the block.
+func (i *FeedItem) Within(n int) FeedCursor {
+	c := i.before
+	c.index = uint32(n)
+	return c
+}
+
+// End is the cursor behind everything applied.
+func (g *Graph) End() FeedCursor {
+	m := g.moment.Load()
+	c := FeedCursor{lsn: m.state.lsn}
+	node := g.key.ID()
+	c.node = [8]byte(node[:8])
+	for id := range m.front.tips {
+		c.tips = append(c.tips, bytes.Clone(id[:cursorTip]))
+	}
+	slices.SortFunc(c.tips, bytes.Compare)
+	if len(c.tips) > cursorMaxTips {
+		c.tips = c.tips[:cursorMaxTips]
+	}
+	return c
+}
+
+// Feed yields the blocks behind a cursor that are here now, in order of
+// arrival, which is an order of causality. To wait for more, take Changed
+// before calling it.
+func (g *Graph) Feed(ctx context.Context, from FeedCursor) iter.Seq2[FeedItem, error] {
+	return func(yield func(FeedItem, error) bool) {
+		node := g.key.ID()
+		c, known, err := g.resume(from)
+		for lsn := c.lsn + 1; err == nil && lsn <= g.moment.Load().state.lsn; lsn++ {
+			if err = ctx.Err(); err != nil {
+				break
+			}
+			var at loc
+			if known != nil {
+				if at, err = loadArrivalPlace(g.store, lsn); err != nil {
+					break
+				}
+			}
+			var a Arrival
+			if a, err = g.arrival(lsn); err != nil {
+				break
+			}
+			item := FeedItem{Arrival: a, Skip: int(c.index), before: c, After: c.step(node, &a)}
+			item.before.index = 0
+			c = item.After
+			if known.covers(at.line, at.seq) {
+				continue
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(FeedItem{}, err)
+		}
+	}
+}
+
+// resume turns a cursor into one of this node. If it was another's, known is
+// what is behind it, and the cursor returned is at or before the first block
+// that is not.
+func (g *Graph) resume(from FeedCursor) (c FeedCursor, known clock, err error) {
+	node := g.key.ID()
+	if from.lsn == 0 && len(from.tips) == 0 {
+		return from, nil, nil
+	}
+	if from.node == [8]byte(node[:8]) && from.lsn <= g.moment.Load().state.lsn {
+		if _, _, p, err := loadArrival(g.store, from.lsn); err != nil && !errors.Is(err, ErrCorrupt) {
+			return c, nil, err
+		} else if err == nil && slices.ContainsFunc(from.tips, func(t []byte) bool { return bytes.Equal(t, p.id[:cursorTip]) }) {
+			return from, nil, nil
+		}
+	}
+	known = clock{}
+	for _, t := range from.tips {
+		at, ok, err := g.findTip(t)
+		if err != nil {
+			return c, nil, err
+		}
+		if ok {
+			p, err := g.moment.Load().front.pastOf(g.store, at)
+			if err != nil {
+				return c, nil, err
+			}
+			p.joinInto(known)
+		}
+	}
+	return FeedCursor{node: [8]byte(node[:8])}, known, nil
+}
+
+// findTip finds a block by the start of its id.
+func (g *Graph) findTip(start []byte) (at loc, ok bool, err error) {
+	g.findMu.RLock()
+	defer g.findMu.RUnlock()
+	var digest [32]byte
+	copy(digest[:], start)
+	err = findDigest(g.store, g.gathered, digest, func(place loc, p *parcel) {
+		if bytes.Equal(p.id[:cursorTip], start) {
+			at, ok = loc{line: place.line, seq: place.seq}, true
+		}
+	})
+	return at, ok, err
+}
+
+// FeedAt is the cursor in front of the first block that came after a time.
+func (g *Graph) FeedAt(ctx context.Context, unixMilli int64) (FeedCursor, error) {
+	var c FeedCursor
+	for item, err := range g.Feed(ctx, FeedCursor{}) {
+		if err != nil {
+			return c, err
+		}
+		if item.Time >= unixMilli {
+			break
+		}
+		c = item.After
+	}
+	return c, nil
+}

@@ -1,0 +1,199 @@
+package dag
+
+import (
+	"bytes"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// The index of ids maps the start of a digest to a place. One record an id
+// would put every write at a random key, which costs more than the rest of a
+// write together; so ids are gathered, and each findEvery of them are written
+// as one sorted segment. A lookup probes the gathered ones and each segment:
+// it is for ids that people type and for parents that are not heads, which are
+// rare.
+const findEvery = 4096
+
+// findLen is the size of an entry: 6 bytes of digest, 3 of the distance to the
+// segment's first lsn, 3 of the index (0 the block, i+1 its i-th revision).
+const findLen = 12
+
+type findRef struct {
+	lsn   uint64
+	index uint32 // 0 the block, i+1 its i-th revision
+}
+
+func findPrefix(digest [32]byte) [6]byte { return [6]byte(digest[:6]) }
+
+// gathered is the ids that are in no segment yet, by the start of the digest.
+type gathered struct {
+	first uint64 // lowest lsn; 0 if empty
+	refs  map[[6]byte][]findRef
+	count int
+}
+
+func (t *gathered) add(digest [32]byte, lsn uint64, index uint32) {
+	if t.refs == nil {
+		t.refs = map[[6]byte][]findRef{}
+	}
+	if t.first == 0 {
+		t.first = lsn
+	}
+	p := findPrefix(digest)
+	t.refs[p] = append(t.refs[p], findRef{lsn, index})
+	t.count++
+}
+
+// addBlock adds the ids of a block and its revisions.
+func (t *gathered) addBlock(lsn uint64, p *parcel) {
+	t.add(p.id, lsn, 0)
+	for i, id := range p.block.Revisions {
+		t.add(id, lsn, uint32(i)+1)
+	}
+}
+
+// segment encodes what is gathered.
+func (t *gathered) segment() []byte {
+	out := make([]byte, 0, t.count*findLen)
+	prefixes := slices.SortedFunc(maps.Keys(t.refs), func(a, b [6]byte) int { return bytes.Compare(a[:], b[:]) })
+	var n [4]byte
+	for _, p := range prefixes {
+		for _, ref := range t.refs[p] {
+			out = append(out, p[:]...)
+			binary.BigEndian.PutUint32(n[:], uint32(ref.lsn-t.first))
+			out = append(out, n[1:]...)
+			binary.BigEndian.PutUint32(n[:], ref.index)
+			out = append(out, n[1:]...)
+		}
+	}
+	return out
+}
+
+// searchSegment yields the entries from lo to hi (inclusive) of a segment.
+func searchSegment(first uint64, seg []byte, lo, hi [6]byte, yield func(findRef)) error {
+	if len(seg)%findLen != 0 {
+		return corrupt("index of ids at %d does not decode", first)
+	}
+	n := len(seg) / findLen
+	at := func(i int) []byte { return seg[i*findLen : (i+1)*findLen] }
+	i := lowerBound(n, func(i int) bool { return bytes.Compare(at(i)[:6], lo[:]) >= 0 })
+	for ; i < n && bytes.Compare(at(i)[:6], hi[:]) <= 0; i++ {
+		e := at(i)
+		lsn := uint64(e[6])<<16 | uint64(e[7])<<8 | uint64(e[8])
+		yield(findRef{first + lsn, uint32(e[9])<<16 | uint32(e[10])<<8 | uint32(e[11])})
+	}
+	return nil
+}
+
+func lowerBound(n int, ok func(int) bool) int {
+	lo, hi := 0, n
+	for lo < hi {
+		if mid := (lo + hi) / 2; ok(mid) {
+			hi = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	return lo
+}
+
+// findIn returns the places whose digests may start between lo and hi.
+func findIn(r Reader, t *gathered, lo, hi [6]byte) ([]findRef, error) {
+	var out []findRef
+	if lo == hi {
+		out = append(out, t.refs[lo]...)
+	} else {
+		for p, refs := range t.refs {
+			if bytes.Compare(p[:], lo[:]) >= 0 && bytes.Compare(p[:], hi[:]) <= 0 {
+				out = append(out, refs...)
+			}
+		}
+	}
+	var bad error
+	err := r.Iterate(prefixRange([]byte{tagFind}), func(k, v []byte) bool {
+		bad = searchSegment(binary.BigEndian.Uint64(k[1:]), v, lo, hi, func(ref findRef) { out = append(out, ref) })
+		return bad == nil
+	})
+	if err == nil {
+		err = bad
+	}
+	return out, err
+}
+
+// prefixBounds turns the distinctive part of an id into bounds on digests.
+func prefixBounds(distinctive string) (lo, hi [6]byte, ok bool) {
+	if len(distinctive) < minPrefix || len(distinctive) > 52 {
+		return lo, hi, false
+	}
+	digest := func(pad string) (p [6]byte, ok bool) {
+		text := distinctive + strings.Repeat(pad, 52-len(distinctive))
+		raw, err := base32Lower.DecodeString("afyrei" + text)
+		if err != nil || len(raw) != 36 || !bytes.Equal(raw[:4], cidPrefix[:]) {
+			return p, false
+		}
+		return [6]byte(raw[4:10]), true
+	}
+	lo, ok1 := digest("a")
+	hi, ok2 := digest("7")
+	return lo, hi, ok1 && ok2
+}
+
+// findBlock returns the place of an applied block.
+func findBlock(r Reader, t *gathered, id BlockID) (at loc, ok bool, err error) {
+	err = findDigest(r, t, id, func(place loc, p *parcel) {
+		if p.id == id {
+			at, ok = place, true
+		}
+	})
+	return at, ok, err
+}
+
+// findRevision returns the place of a revision of an applied block.
+func findRevision(r Reader, t *gathered, id RevisionID) (at loc, ok bool, err error) {
+	err = findDigest(r, t, id, func(place loc, p *parcel) {
+		if int(place.index) < len(p.revs) && p.block.Revisions[place.index] == id {
+			at, ok = place, true
+		}
+	})
+	return at, ok, err
+}
+
+// findDigest yields the places whose ids may start like the digest; of a
+// reference to a block the index is 0.
+func findDigest(r Reader, t *gathered, digest [32]byte, yield func(loc, *parcel)) error {
+	p := findPrefix(digest)
+	refs, err := findIn(r, t, p, p)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		at, _, p, err := loadArrival(r, ref.lsn)
+		if err != nil {
+			return err
+		}
+		if ref.index > 0 {
+			at.index = ref.index - 1
+		}
+		yield(at, p)
+	}
+	return nil
+}
+
+// merge adds what another has.
+func (t *gathered) merge(o *gathered) {
+	if o.count == 0 {
+		return
+	}
+	if t.refs == nil {
+		t.refs = map[[6]byte][]findRef{}
+	}
+	if t.first == 0 || o.first < t.first {
+		t.first = o.first
+	}
+	for p, refs := range o.refs {
+		t.refs[p] = append(t.refs[p], refs...)
+	}
+	t.count += o.count
+}

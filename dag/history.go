@@ -1,0 +1,195 @@
+package dag
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+)
+
+// histories reads the history records of keys: those of the store, and those
+// that a batch under construction will add.
+type histories struct {
+	r       Reader
+	pending map[entryKey][]pendingRevision // in the order of writing; nil for none
+	pastOf  func(at loc) (past, error)
+}
+
+// before is a closed set of revisions: those in the causal past of something,
+// of which the last block may be there only up to an index.
+type before struct {
+	next   func(line uint32) uint64 // seq after the last block of the line in the set
+	within loc                      // of this block, only revisions below the index; zero for none
+}
+
+// last returns the highest place of a line that is in the set.
+func (b before) last(line uint32) (at loc, ok bool) {
+	next := b.next(line)
+	if line == b.within.line && next == b.within.seq+1 {
+		if b.within.index > 0 {
+			return loc{line, b.within.seq, b.within.index - 1}, true
+		}
+		next--
+	}
+	if next == 0 {
+		return at, false
+	}
+	return loc{line, next - 1, ^uint32(0)}, true
+}
+
+// has reports whether a revision is in the set.
+func (b before) has(at loc) bool {
+	last, ok := b.last(at.line)
+	return ok && !after(at, last)
+}
+
+// linesOf returns the lines that wrote a key, in order.
+func (h *histories) linesOf(k entryKey) ([]uint32, error) {
+	var out []uint32
+	next := historyPrefix(k.fork, k.key, 0)
+	end := prefixEnd(next)
+	for next != nil && bytes.Compare(next, end) < 0 {
+		found := false
+		err := h.r.Iterate(Range{Start: next, End: end}, func(key, _ []byte) bool {
+			at, ok := parseHistoryKey(key)
+			if found = ok; ok {
+				out = append(out, at.line)
+			}
+			return false
+		})
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			break
+		}
+		next = prefixEnd(historyPrefix(k.fork, k.key, out[len(out)-1]))
+	}
+	for _, p := range h.pending[k] {
+		if !slices.Contains(out, p.loc.line) {
+			out = append(out, p.loc.line)
+		}
+	}
+	return out, nil
+}
+
+// each yields the revisions of a key by one line, newest first, from the place
+// from (inclusive) down.
+func (h *histories) each(k entryKey, from loc, yield func(loc, historyRecord) bool) error {
+	for _, p := range slices.Backward(h.pending[k]) {
+		if p.loc.line == from.line && !after(p.loc, from) && !yield(p.loc, p.rec) {
+			return nil
+		}
+	}
+	end := prefixEnd(historyPrefix(k.fork, k.key, from.line))
+	var bad error
+	err := h.r.Iterate(Range{Start: historyKey(k.fork, k.key, from), End: end}, func(key, v []byte) bool {
+		at, ok := parseHistoryKey(key)
+		rec, err := decodeHistory(v)
+		if !ok || err != nil {
+			bad = corrupt("history record of %q does not decode", k.key)
+			return false
+		}
+		return yield(at, rec)
+	})
+	return errors.Join(err, bad)
+}
+
+// after reports whether a stands after b on the same line.
+func after(a, b loc) bool { return a.seq > b.seq || a.seq == b.seq && a.index > b.index }
+
+// newest is the highest place of a line.
+func newest(line uint32) loc { return loc{line, ^uint64(0), ^uint32(0)} }
+
+// latest returns the newest revision of a key by a line within a set.
+func (h *histories) latest(k entryKey, line uint32, set before) (at loc, rec historyRecord, ok bool, err error) {
+	from, ok := set.last(line)
+	if !ok {
+		return at, rec, false, nil
+	}
+	ok = false
+	err = h.each(k, from, func(l loc, r historyRecord) bool {
+		at, rec, ok = l, r, true
+		return false
+	})
+	return at, rec, ok, err
+}
+
+// candidate is a revision that may be a head.
+type candidate struct {
+	loc  loc
+	rec  historyRecord
+	past past
+}
+
+// headsAt returns the heads of a key within a closed set, and how many
+// revisions the set has. Every head is the newest of its line there, or a
+// sibling of one that is: a revision x of a line whose newest is b stands in
+// b's past, so if nothing in b's past has seen x then either b has, or b wrote
+// it down as a sibling. A candidate is no head if another one has it in its
+// past and not among its siblings: then it, or a head that it competed with
+// (which is in the set too), has seen it. The cost grows with the lines that
+// wrote the key, not with its history.
+func (h *histories) headsAt(k entryKey, set before) (heads []loc, count uint64, err error) {
+	lines, err := h.linesOf(k)
+	if err != nil {
+		return nil, 0, err
+	}
+	var newest []candidate
+	var maybe []loc
+	for _, line := range lines {
+		at, rec, ok, err := h.latest(k, line, set)
+		if err != nil {
+			return nil, 0, err
+		}
+		if !ok {
+			continue
+		}
+		count += rec.ordinal + 1
+		c := candidate{loc: at, rec: rec}
+		if c.past, err = h.pastOf(at); err != nil {
+			return nil, 0, err
+		}
+		newest = append(newest, c)
+		maybe = append(append(maybe, at), rec.siblings...)
+	}
+	for _, at := range maybe {
+		if slices.Contains(heads, at) || slices.ContainsFunc(newest, func(c candidate) bool { return c.hides(at) }) {
+			continue
+		}
+		heads = append(heads, at)
+	}
+	return heads, count, nil
+}
+
+// hides reports whether the candidate proves that the revision at is no head.
+func (c *candidate) hides(at loc) bool {
+	if at == c.loc || slices.Contains(c.rec.siblings, at) {
+		return false
+	}
+	if at.line == c.loc.line && at.seq == c.loc.seq {
+		return at.index < c.loc.index
+	}
+	return c.past.covers(at.line, at.seq)
+}
+
+// newer counts the revisions of a key that stand after o in its history.
+func (h *histories) newer(k entryKey, o order, chainOf func(uint32) ChainID) (uint64, error) {
+	lines, err := h.linesOf(k)
+	if err != nil {
+		return 0, err
+	}
+	var n uint64
+	for _, line := range lines {
+		err := h.each(k, newest(line), func(at loc, rec historyRecord) bool {
+			if (order{rec.lam, chainOf(line), at.seq, at.index}).compare(o) <= 0 {
+				return false
+			}
+			n++
+			return true
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,204 @@
+package dag
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"iter"
+)
+
+// HistoryCursor is a place in the history of a key; the zero value is before
+// the newest revision. It is valid on every node.
+type HistoryCursor struct{ after order }
+
+// MarshalText implements encoding.TextMarshaler.
+func (c HistoryCursor) MarshalText() ([]byte, error) {
+	b := binary.BigEndian.AppendUint64(nil, c.after.lam)
+	b = append(b, c.after.chain[:]...)
+	b = binary.BigEndian.AppendUint64(b, c.after.seq)
+	b = binary.BigEndian.AppendUint32(b, c.after.index)
+	return []byte(base32Lower.EncodeToString(b)), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *HistoryCursor) UnmarshalText(text []byte) error {
+	b, err := base32Lower.DecodeString(string(text))
+	if err != nil || len(b) != 52 {
+		return fmt.Errorf("parse history cursor: %w", ErrBadID)
+	}
+	c.after.lam = binary.BigEndian.Uint64(b)
+	copy(c.after.chain[:], b[8:])
+	c.after.seq, c.after.index = binary.BigEndian.Uint64(b[40:]), binary.BigEndian.Uint32(b[48:])
+	return nil
+}
+
+// Cursor is the place after the change in its key's history.
+func (c *Change) Cursor() HistoryCursor {
+	return HistoryCursor{order{c.lam, c.Revision.Chain, c.Revision.Seq, uint32(c.Revision.Index)}}
+}
+
+// historyPage is how many records of a line are read at once; an iterator
+// would pin files of the store while the caller works.
+const historyPage = 256
+
+// lineCursor walks the revisions of a key by one line, newest first.
+type lineCursor struct {
+	line  uint32
+	chain ChainID
+	from  loc // where the next page starts
+	page  []pendingRevision
+	more  bool
+	block struct { // the last that was read
+		at  loc
+		rec blockRecord
+		p   *parcel
+	}
+}
+
+// History yields the revisions of a key on a fork that come after a place in
+// its history, newest first: causally, then by time; the same order on every
+// node. Revisions that arrive meanwhile may be left out.
+func (g *Graph) History(ctx context.Context, fork ForkID, key string, from HistoryCursor) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		m := g.moment.Load()
+		f := m.forks.byID[fork]
+		if f == nil {
+			yield(Change{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound))
+			return
+		}
+		h := &histories{r: g.store}
+		k := entryKey{f.num, key}
+		cursors, err := g.lineCursors(h, k, from)
+		for err == nil {
+			var c *lineCursor
+			if c, err = h.next(k, cursors); err != nil || c == nil {
+				break
+			}
+			if err = ctx.Err(); err != nil {
+				break
+			}
+			at := c.page[0].loc
+			c.page = c.page[1:]
+			var ch Change
+			if ch, err = g.changeCached(c, at); err == nil && !yield(ch, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(Change{}, err)
+		}
+	}
+}
+
+// lineCursors places a cursor on each line that wrote the key.
+func (g *Graph) lineCursors(h *histories, k entryKey, from HistoryCursor) ([]*lineCursor, error) {
+	lines, err := h.linesOf(k)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*lineCursor, len(lines))
+	for i, line := range lines {
+		c := &lineCursor{line: line, chain: g.chainOf(line), from: newest(line), more: true}
+		out[i] = c
+		if from == (HistoryCursor{}) {
+			continue
+		}
+		if c.from, err = g.seekLine(line, from.after.lam); err != nil {
+			return nil, err
+		}
+		if err := h.skipTo(k, c, from.after); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// seekLine returns the last place of a line with a Lamport time of at most
+// lam, by halving: Lamport times grow along a line.
+func (g *Graph) seekLine(line uint32, lam uint64) (loc, error) {
+	l, err := g.moment.Load().front.line(line)
+	if err != nil {
+		return loc{}, err
+	}
+	lo, hi := l.first, l.next
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		rec, err := loadBlockRecord(g.store, loc{line: line, seq: mid})
+		if err != nil {
+			return loc{}, err
+		}
+		if rec.lam <= lam {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == 0 {
+		return loc{line: line}, nil
+	}
+	return loc{line, lo - 1, ^uint32(0)}, nil
+}
+
+// skipTo drops the revisions that do not come after o in the history.
+func (h *histories) skipTo(k entryKey, c *lineCursor, o order) error {
+	for {
+		if len(c.page) == 0 && c.more {
+			if err := h.readPage(k, c); err != nil {
+				return err
+			}
+		}
+		if len(c.page) == 0 || c.order().compare(o) < 0 {
+			return nil
+		}
+		c.page = c.page[1:]
+	}
+}
+
+func (c *lineCursor) order() order {
+	p := c.page[0]
+	return order{p.rec.lam, c.chain, p.loc.seq, p.loc.index}
+}
+
+// readPage reads the next records of a line.
+func (h *histories) readPage(k entryKey, c *lineCursor) error {
+	c.page = c.page[:0]
+	c.more = false
+	return h.each(k, c.from, func(at loc, rec historyRecord) bool {
+		if len(c.page) == historyPage {
+			c.from, c.more = at, true
+			return false
+		}
+		c.page = append(c.page, pendingRevision{at, rec})
+		return true
+	})
+}
+
+// next returns the cursor with the newest revision, nil at the end.
+func (h *histories) next(k entryKey, cursors []*lineCursor) (best *lineCursor, err error) {
+	for _, c := range cursors {
+		if len(c.page) == 0 && c.more {
+			if err := h.readPage(k, c); err != nil {
+				return nil, err
+			}
+		}
+		if len(c.page) > 0 && (best == nil || c.order().compare(best.order()) > 0) {
+			best = c
+		}
+	}
+	return best, nil
+}
+
+// changeCached reads the revision at a place, keeping its block for the next.
+func (g *Graph) changeCached(c *lineCursor, at loc) (Change, error) {
+	if c.block.p == nil || c.block.at.seq != at.seq {
+		rec, p, err := loadBlock(g.store, at.line, at.seq)
+		if err != nil {
+			return Change{}, err
+		}
+		c.block.at, c.block.rec, c.block.p = at, rec, p
+	}
+	if int(at.index) >= len(c.block.p.revs) {
+		return Change{}, corrupt("revision %d of block %s is missing", at.index, c.block.p.id)
+	}
+	return g.changeOf(at, &c.block.rec, c.block.p), nil
+}

@@ -1,0 +1,161 @@
+package dag
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	dsleveldb "github.com/ipfs/go-ds-leveldb"
+	"github.com/syndtr/goleveldb/leveldb"
+	lerrors "github.com/syndtr/goleveldb/leveldb/errors"
+	"github.com/syndtr/goleveldb/leveldb/filter"
+	"github.com/syndtr/goleveldb/leveldb/iterator"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/util"
+)
+
+// LevelDB is the production store.
+type LevelDB struct {
+	ds *dsleveldb.Datastore
+	db *leveldb.DB
+}
+
+// levelOptions are measured against the targets for speed and memory; see
+// bench/README.md.
+func levelOptions() opt.Options {
+	return opt.Options{
+		Filter:                        filter.NewBloomFilter(10),
+		WriteBuffer:                   16 * opt.MiB,
+		CompactionTableSize:           8 * opt.MiB,
+		CompactionTotalSize:           80 * opt.MiB,
+		BlockCacheCapacity:            32 * opt.MiB,
+		OpenFilesCacheCapacity:        256,
+		DisableSeeksCompaction:        true,
+		Strict:                        opt.StrictReader | opt.StrictBlockChecksum | opt.StrictManifest,
+		CompactionL0Trigger:           4,
+		WriteL0SlowdownTrigger:        12,
+		WriteL0PauseTrigger:           20,
+		DisableLargeBatchTransaction:  true,
+		IteratorSamplingRate:          opt.DefaultIteratorSamplingRate,
+		DisableBufferPool:             false,
+		DisableCompactionBackoff:      false,
+		CompactionSourceLimitFactor:   1,
+		CompactionGPOverlapsFactor:    10,
+		CompactionExpandLimitFactor:   25,
+		CompactionTableSizeMultiplier: 1,
+		CompactionTotalSizeMultiplier: 10,
+	}
+}
+
+// OpenLevelDB opens or makes the store in dir. Damage that goleveldb would
+// repair by silently leaving data out is an error that wraps ErrCorrupt, unless
+// repair is set.
+func OpenLevelDB(dir string, repair bool) (*LevelDB, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make store: %w", err)
+	}
+	o := levelOptions()
+	if !repair {
+		// go-ds-leveldb calls RecoverFile by itself on a damaged manifest, and
+		// that loses keys without an error. goleveldb's own call tells.
+		probe, err := leveldb.OpenFile(dir, &o)
+		if err != nil {
+			return nil, fmt.Errorf("open store %s: %w", dir, mapErr(err))
+		}
+		if err := probe.Close(); err != nil {
+			return nil, fmt.Errorf("open store %s: %w", dir, mapErr(err))
+		}
+	}
+	opts := dsleveldb.Options(o)
+	ds, err := dsleveldb.NewDatastore(dir, &opts)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, mapErr(err))
+	}
+	return &LevelDB{ds: ds, db: ds.DB}, nil
+}
+
+// mapErr marks goleveldb's errors of damage as ours.
+func mapErr(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, leveldb.ErrNotFound):
+		return ErrNotFound
+	case lerrors.IsCorrupted(err):
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%w: a file is missing: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
+// guard turns a panic inside goleveldb, which damaged tables can cause, into
+// an error of damage.
+func guard(err *error) {
+	if r := recover(); r != nil {
+		*err = corrupt("goleveldb: %v", r)
+	}
+}
+
+// Get implements Reader.
+func (l *LevelDB) Get(key []byte) (v []byte, err error) {
+	defer guard(&err)
+	v, err = l.db.Get(key, nil)
+	return v, mapErr(err)
+}
+
+// Iterate implements Reader.
+func (l *LevelDB) Iterate(r Range, yield func(k, v []byte) bool) (err error) {
+	defer guard(&err)
+	return iterate(l.db.NewIterator(&util.Range{Start: r.Start, Limit: r.End}, nil), r.Reverse, yield)
+}
+
+func iterate(it iterator.Iterator, reverse bool, yield func(k, v []byte) bool) error {
+	defer it.Release()
+	first, next := it.First, it.Next
+	if reverse {
+		first, next = it.Last, it.Prev
+	}
+	for ok := first(); ok; ok = next() {
+		if !yield(it.Key(), it.Value()) {
+			break
+		}
+	}
+	return mapErr(it.Error())
+}
+
+// Write implements Store.
+func (l *LevelDB) Write(b *Batch, sync bool) (err error) {
+	defer guard(&err)
+	return mapErr(l.db.Write(&b.b, &opt.WriteOptions{Sync: sync}))
+}
+
+// Snapshot implements Store.
+func (l *LevelDB) Snapshot() (Snapshot, error) {
+	s, err := l.db.GetSnapshot()
+	if err != nil {
+		return nil, mapErr(err)
+	}
+	return levelSnapshot{s}, nil
+}
+
+// Close implements Store.
+func (l *LevelDB) Close() (err error) {
+	defer guard(&err)
+	return mapErr(l.ds.Close())
+}
+
+type levelSnapshot struct{ s *leveldb.Snapshot }
+
+func (s levelSnapshot) Get(key []byte) (v []byte, err error) {
+	defer guard(&err)
+	v, err = s.s.Get(key, nil)
+	return v, mapErr(err)
+}
+
+func (s levelSnapshot) Iterate(r Range, yield func(k, v []byte) bool) (err error) {
+	defer guard(&err)
+	return iterate(s.s.NewIterator(&util.Range{Start: r.Start, Limit: r.End}, nil), r.Reverse, yield)
+}
+
+func (s levelSnapshot) Release() { s.s.Release() }

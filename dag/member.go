@@ -1,0 +1,108 @@
+package dag
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
+
+// Role is what a node may do in a cluster.
+type Role string
+
+// The roles. A removed node is none of the cluster any more.
+const (
+	RoleAdmin   Role = "admin"
+	RoleWriter  Role = "writer"
+	RoleReader  Role = "reader"
+	RoleRemoved Role = "removed"
+)
+
+// Valid reports whether the role is one that this version knows.
+func (r Role) Valid() bool {
+	return r == RoleAdmin || r == RoleWriter || r == RoleReader || r == RoleRemoved
+}
+
+// writes reports whether a node with this role may write blocks.
+func (r Role) writes() bool { return r == RoleAdmin || r == RoleWriter }
+
+// Member is a node of the cluster.
+type Member struct {
+	Node NodeID
+	Role Role
+	Name string
+	Zone string
+}
+
+// memberEvent is a membership operation that is not void.
+type memberEvent struct {
+	op    MemberOp
+	loc   loc
+	order order
+}
+
+// roster is the list of membership operations, in an order that extends
+// causality and is the same on every node. It is replaced, never changed.
+type roster struct {
+	events []memberEvent
+	now    map[NodeID]Member // the whole applied set
+}
+
+// with returns the roster with one more event.
+func (r *roster) with(e memberEvent) *roster {
+	next := &roster{events: append(slices.Clone(r.events), e)}
+	slices.SortFunc(next.events, func(a, b memberEvent) int { return a.order.compare(b.order) })
+	next.now = fold(next.events, func(loc) bool { return true })
+	return next
+}
+
+// role is what a node was in the causal past that covers describes: the last
+// operation on it there.
+func (r *roster) role(node NodeID, covers func(loc) bool) Role {
+	for _, e := range slices.Backward(r.events) {
+		if e.op.Node == node && covers(e.loc) {
+			return e.op.Role
+		}
+	}
+	return ""
+}
+
+func fold(events []memberEvent, covers func(loc) bool) map[NodeID]Member {
+	now := map[NodeID]Member{}
+	for _, e := range events {
+		if covers(e.loc) {
+			now[e.op.Node] = Member(e.op)
+		}
+	}
+	for id, m := range now {
+		if m.Role == RoleRemoved {
+			delete(now, id)
+		}
+	}
+	return now
+}
+
+// Members returns the member list of everything applied, in order of name,
+// then node.
+func (g *Graph) Members() []Member {
+	now := g.moment.Load().roster.now
+	out := make([]Member, 0, len(now))
+	for _, m := range now {
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), bytes.Compare(a.Node[:], b.Node[:]))
+	})
+	return out
+}
+
+// Member returns a node of the cluster; ok is false if it is none.
+func (g *Graph) Member(id NodeID) (m Member, ok bool) {
+	m, ok = g.moment.Load().roster.now[id]
+	return m, ok
+}
+
+// IsMember reports whether a node is of the cluster.
+func (g *Graph) IsMember(id NodeID) bool {
+	_, ok := g.Member(id)
+	return ok
+}

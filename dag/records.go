@@ -1,0 +1,332 @@
+package dag
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+)
+
+// Records are the values of the local index. Each starts with its version;
+// numbers are uvarints, digests stand as they are. They are local: they hold
+// interned numbers, and are never sent.
+const recordVersion = 1
+
+// recordReader reads the fields of a record; bad is set once it ran out.
+type recordReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *recordReader) num() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *recordReader) bytes(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *recordReader) digest() (d [32]byte) {
+	copy(d[:], r.bytes(32))
+	return d
+}
+
+// open checks the version, close that all was read.
+func (r *recordReader) open() { r.bad = r.num() != recordVersion || r.bad }
+
+func (r *recordReader) close(what string) error {
+	if r.bad || len(r.b) > 0 {
+		return corrupt("%s record does not decode", what)
+	}
+	return nil
+}
+
+// blockRecord is the value of blockKey: what this node knows of the block, and
+// the block.
+type blockRecord struct {
+	lsn     uint64
+	arrival int64  // local clock when it came, unix milliseconds
+	at      int64  // highest min(time, arrival) in the causal past, itself included
+	lam     uint64 // Lamport time: above those of prev and deps, at least time
+	bundle  Bundle
+}
+
+func (r *blockRecord) encode() []byte {
+	b := make([]byte, 0, len(r.bundle)+32)
+	b = binary.AppendUvarint(b, recordVersion)
+	b = binary.AppendUvarint(b, r.lsn)
+	b = binary.AppendUvarint(b, uint64(r.arrival))
+	b = binary.AppendUvarint(b, uint64(r.at))
+	b = binary.AppendUvarint(b, r.lam)
+	return append(b, r.bundle...)
+}
+
+func decodeBlockRecord(b []byte) (blockRecord, error) {
+	r := recordReader{b: b}
+	r.open()
+	rec := blockRecord{lsn: r.num(), arrival: int64(r.num()), at: int64(r.num()), lam: r.num()}
+	rec.bundle = Bundle(r.b)
+	if r.bad || len(r.b) == 0 {
+		return rec, corrupt("block record does not decode")
+	}
+	return rec, nil
+}
+
+// lineRecord is the value of a line: a chain, or a suffix of one that has two
+// blocks at one seq.
+type lineRecord struct {
+	chain  ChainID
+	node   NodeID
+	first  uint64 // seq of the line's first block
+	parent uint32 // line of that block's prev; 0 for none
+}
+
+func (l *lineRecord) encode() []byte {
+	b := binary.AppendUvarint(nil, recordVersion)
+	b = append(append(b, l.chain[:]...), l.node[:]...)
+	return binary.AppendUvarint(binary.AppendUvarint(b, l.first), uint64(l.parent))
+}
+
+func decodeLineRecord(b []byte) (l lineRecord, err error) {
+	r := recordReader{b: b}
+	r.open()
+	l = lineRecord{chain: r.digest(), node: r.digest(), first: r.num(), parent: uint32(r.num())}
+	return l, r.close("line")
+}
+
+// Entry is a key on a fork as it stands now, or stood at a cut.
+type Entry struct {
+	Fork  ForkID
+	Key   string
+	Heads []Head // in order of their ids; none if the key was never written
+	// Count is the number of visible revisions, deletes included.
+	Count uint64
+	// SinceDelete is how many revisions the history lists before its first
+	// delete: all, if there is none.
+	SinceDelete uint64
+	First       int64 // the lowest time of a revision, unix milliseconds
+
+	lastDelete order // of the newest delete in the history
+}
+
+// Head is a revision that no other visible revision has seen.
+type Head struct {
+	ID      RevisionID
+	Place   Place
+	Time    int64 // unix milliseconds, the author's claim
+	Kind    uint64
+	Deleted bool
+	Value   Sum
+	Size    int64
+
+	loc     loc
+	lam     uint64
+	ordinal uint64 // as in historyRecord
+	inline  []byte // the payload, if it is short
+}
+
+// order is a place in the history of a key: it extends causality, and is the
+// same on every node.
+type order struct {
+	lam   uint64
+	chain ChainID
+	seq   uint64
+	index uint32
+}
+
+func (o order) compare(p order) int {
+	return cmp.Or(cmp.Compare(o.lam, p.lam), bytes.Compare(o.chain[:], p.chain[:]), cmp.Compare(o.seq, p.seq), cmp.Compare(o.index, p.index))
+}
+
+func (h *Head) order() order { return order{h.lam, h.Place.Chain, h.Place.Seq, h.Place.Index} }
+
+// inlineMax is the longest payload that entry and block records hold; longer
+// ones have records of their own.
+const inlineMax = 1 << 10
+
+const (
+	flagDeleted = 1 << iota
+	flagInline
+)
+
+func (e *Entry) encode() []byte {
+	b := make([]byte, 0, 64+len(e.Heads)*128)
+	b = binary.AppendUvarint(b, recordVersion)
+	b = binary.AppendUvarint(b, e.Count)
+	b = binary.AppendUvarint(b, e.SinceDelete)
+	b = binary.AppendUvarint(b, uint64(e.First))
+	b = binary.AppendUvarint(b, e.lastDelete.lam)
+	if e.lastDelete.lam > 0 {
+		b = append(b, e.lastDelete.chain[:]...)
+		b = binary.AppendUvarint(b, e.lastDelete.seq)
+		b = binary.AppendUvarint(b, uint64(e.lastDelete.index))
+	}
+	b = binary.AppendUvarint(b, uint64(len(e.Heads)))
+	for i := range e.Heads {
+		b = e.Heads[i].append(b)
+	}
+	return b
+}
+
+func (h *Head) append(b []byte) []byte {
+	var flags uint64
+	if h.Deleted {
+		flags |= flagDeleted
+	}
+	if h.inline != nil {
+		flags |= flagInline
+	}
+	b = append(b, h.ID[:]...)
+	b = binary.AppendUvarint(b, uint64(h.loc.line))
+	b = binary.AppendUvarint(b, h.loc.seq)
+	b = binary.AppendUvarint(b, uint64(h.loc.index))
+	b = binary.AppendUvarint(b, h.lam)
+	b = binary.AppendUvarint(b, h.ordinal)
+	b = binary.AppendUvarint(b, uint64(h.Time))
+	b = binary.AppendUvarint(b, h.Kind)
+	b = binary.AppendUvarint(b, flags)
+	if h.Deleted {
+		return b
+	}
+	b = append(b, h.Value[:]...)
+	b = binary.AppendUvarint(b, uint64(h.Size))
+	return append(b, h.inline...)
+}
+
+// decodeEntry reads an entry record; chains names the chain of a line.
+func decodeEntry(fork ForkID, key string, b []byte, chains func(line uint32) ChainID) (Entry, error) {
+	r := recordReader{b: b}
+	r.open()
+	e := Entry{Fork: fork, Key: key, Count: r.num(), SinceDelete: r.num(), First: int64(r.num())}
+	if e.lastDelete.lam = r.num(); e.lastDelete.lam > 0 {
+		e.lastDelete.chain, e.lastDelete.seq, e.lastDelete.index = r.digest(), r.num(), uint32(r.num())
+	}
+	n := r.num()
+	if n > uint64(len(r.b)) {
+		return e, corrupt("entry record of %q does not decode", key)
+	}
+	e.Heads = make([]Head, n)
+	for i := range e.Heads {
+		e.Heads[i].read(&r, chains)
+	}
+	return e, r.close("entry")
+}
+
+func (h *Head) read(r *recordReader, chains func(line uint32) ChainID) {
+	h.ID = r.digest()
+	h.loc = loc{uint32(r.num()), r.num(), uint32(r.num())}
+	h.Place = Place{chains(h.loc.line), h.loc.seq, h.loc.index}
+	h.lam, h.ordinal, h.Time, h.Kind = r.num(), r.num(), int64(r.num()), r.num()
+	flags := r.num()
+	if h.Deleted = flags&flagDeleted != 0; h.Deleted {
+		return
+	}
+	h.Value, h.Size = r.digest(), int64(r.num())
+	if flags&flagInline != 0 {
+		if h.inline = r.bytes(uint64(h.Size)); h.inline == nil {
+			h.inline = []byte{}
+		}
+	}
+}
+
+// historyRecord is what the history keeps of a revision; the rest stands in
+// its block.
+type historyRecord struct {
+	ordinal  uint64 // how many revisions of the key this line wrote before
+	lam      uint64
+	deleted  bool
+	siblings []loc // heads of the key in the block's causal past that the revision has not seen
+}
+
+func (h *historyRecord) encode() []byte {
+	b := make([]byte, 0, 32)
+	b = binary.AppendUvarint(b, recordVersion)
+	b = binary.AppendUvarint(b, h.ordinal)
+	b = binary.AppendUvarint(b, h.lam)
+	var flags uint64
+	if h.deleted {
+		flags |= flagDeleted
+	}
+	b = binary.AppendUvarint(b, flags)
+	b = binary.AppendUvarint(b, uint64(len(h.siblings)))
+	for _, s := range h.siblings {
+		b = appendLoc(b, s)
+	}
+	return b
+}
+
+func decodeHistory(b []byte) (historyRecord, error) {
+	r := recordReader{b: b}
+	r.open()
+	h := historyRecord{ordinal: r.num(), lam: r.num()}
+	h.deleted = r.num()&flagDeleted != 0
+	n := r.num()
+	for i := uint64(0); i < n && !r.bad; i++ {
+		h.siblings = append(h.siblings, r.loc())
+	}
+	return h, r.close("history")
+}
+
+func appendLoc(b []byte, l loc) []byte {
+	b = binary.AppendUvarint(b, uint64(l.line))
+	b = binary.AppendUvarint(b, l.seq)
+	return binary.AppendUvarint(b, uint64(l.index))
+}
+
+func (r *recordReader) loc() loc { return loc{uint32(r.num()), r.num(), uint32(r.num())} }
+
+// stateRecord is written in every batch, so that a store which lost records
+// without an error is noticed at the next start.
+type stateRecord struct {
+	lsn       uint64 // of the newest block; 0 for none
+	revisions uint64
+	keys      uint64 // entries of all forks
+	void      uint64
+	digest    Digest // of the frontier
+}
+
+func (s *stateRecord) encode() []byte {
+	b := binary.AppendUvarint(nil, recordVersion)
+	for _, n := range []uint64{s.lsn, s.revisions, s.keys, s.void} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return append(b, s.digest[:]...)
+}
+
+func decodeState(b []byte) (s stateRecord, err error) {
+	r := recordReader{b: b}
+	r.open()
+	s = stateRecord{lsn: r.num(), revisions: r.num(), keys: r.num(), void: r.num()}
+	copy(s.digest[:], r.bytes(16))
+	return s, r.close("state")
+}
+
+// forkRecord is the value of a fork's number.
+type forkRecord struct {
+	id   ForkID
+	name string
+}
+
+func (f *forkRecord) encode() []byte {
+	b := binary.AppendUvarint(nil, recordVersion)
+	return append(append(b, f.id[:]...), f.name...)
+}
+
+func decodeFork(b []byte) (f forkRecord, err error) {
+	r := recordReader{b: b}
+	r.open()
+	f.id = r.digest()
+	f.name = string(r.bytes(uint64(len(r.b))))
+	return f, r.close("fork")
+}

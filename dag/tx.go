@@ -1,0 +1,332 @@
+package dag
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Draft is a revision to be written.
+type Draft struct {
+	Fork    ForkID
+	Key     string
+	Parents []RevisionID // what the writer had read, the served one first
+	Kind    uint64
+	Deleted bool
+	Payload []byte // not copied; must not change until Commit returns
+	Mark    Mark
+	Label   string
+}
+
+// Tx is one commit under way: it reads the state that its writes will follow.
+// It is valid only during the call that it was passed to.
+type Tx struct {
+	b       *building
+	note    *Note // of its revisions; nil for the block's
+	entries map[entryKey]*Entry
+	ops     []Op
+	revs    []*Revision
+	ids     []RevisionID
+	loads   [][]byte
+	forks   *forkTable
+	size    int
+}
+
+// building is the block under construction.
+type building struct {
+	w       *workspace
+	p       *parcel
+	line    uint32 // 0 for a new chain
+	start   int    // operations that the block has by itself
+	size    int
+	entries map[entryKey]*Entry // as the block leaves them so far
+	forks   *forkTable
+	waiters []*waiter // whose revisions are in the block, with where they start
+	starts  []int
+}
+
+// blockRoom is kept free for the envelope of a block.
+const blockRoom = 4 << 10
+
+// newBuilding starts the next block of a line, or the first of a new chain.
+func (g *Graph) newBuilding(w *workspace, line uint32, now int64) (*building, error) {
+	salt, err := g.newSalt()
+	if err != nil {
+		return nil, err
+	}
+	blk := &Block{Version: blockVersion, Time: max(now, 0), Salt: salt}
+	b := &building{w: w, p: &parcel{block: blk}, line: line, entries: map[entryKey]*Entry{}, forks: w.forks}
+	if line != 0 {
+		l := w.front.lines[line]
+		blk.Chain, blk.Seq, blk.Prev = l.chain, l.next, l.tip
+	} else {
+		nonce, err := g.newSalt()
+		if err != nil {
+			return nil, err
+		}
+		blk.Chain = NewChainID(g.key.ID(), nonce)
+		blk.Ops = []Op{NewOp(ChainOp{Key: g.key.ID(), Nonce: nonce})}
+	}
+	b.start = len(blk.Ops)
+	for id := range w.front.tips {
+		if id != blk.Prev {
+			blk.Deps = append(blk.Deps, id)
+		}
+	}
+	slices.SortFunc(blk.Deps, func(a, b BlockID) int { return bytes.Compare(a[:], b[:]) })
+	b.size = blockRoom + 48*len(blk.Deps)
+	return b, nil
+}
+
+// fill evaluates waiters until one does not fit, and returns how many it took.
+func (b *building) fill(group []*waiter) int {
+	for i, wt := range group {
+		tx := b.begin(wt.note)
+		if wt.err = wt.run(tx); wt.err != nil {
+			continue
+		}
+		if b.size+tx.size > MaxBlock {
+			if len(b.p.revs)+len(b.p.block.Ops) > b.start {
+				return i
+			}
+			wt.err = fmt.Errorf("%w: an atomic change of %d bytes, limit %d", ErrTooLarge, tx.size, MaxBlock)
+			continue
+		}
+		b.accept(wt, tx)
+	}
+	return len(group)
+}
+
+// run calls fn; a panic of it is the caller's bug and must not take the other
+// waiters along, so it becomes the error of this one.
+func (w *waiter) run(tx *Tx) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("dag: commit function panics: %v", r)
+		}
+	}()
+	return w.fn(tx)
+}
+
+func (b *building) begin(note Note) *Tx {
+	tx := &Tx{b: b, entries: map[entryKey]*Entry{}, forks: b.forks}
+	var blockNote Note
+	if b.p.block.Note != nil {
+		blockNote = *b.p.block.Note
+	}
+	empty := len(b.p.revs)+len(b.p.block.Ops) == b.start
+	if empty && !note.IsZero() {
+		b.p.block.Note = &note // the first in the block names it; given back in accept
+	} else if empty {
+		b.p.block.Note = nil
+	} else if note != blockNote {
+		tx.note = &note
+	}
+	return tx
+}
+
+// accept makes the tx part of the block.
+func (b *building) accept(wt *waiter, tx *Tx) {
+	b.waiters, b.starts = append(b.waiters, wt), append(b.starts, len(b.p.revs))
+	b.p.block.Ops = append(b.p.block.Ops, tx.ops...)
+	b.p.block.Revisions = append(b.p.block.Revisions, tx.ids...)
+	b.p.revs = append(b.p.revs, tx.revs...)
+	b.p.payloads = append(b.p.payloads, tx.loads...)
+	b.size += tx.size
+	b.forks = tx.forks
+	maps.Copy(b.entries, tx.entries)
+	wt.receipt.Revisions = tx.ids
+	if len(tx.ids)+len(tx.ops) == 0 {
+		b.waiters, b.starts = b.waiters[:len(b.waiters)-1], b.starts[:len(b.starts)-1]
+	}
+}
+
+// finish signs the block and applies it to the workspace. It returns the line
+// that the block is on.
+func (b *building) finish(g *Graph) (line uint32, err error) {
+	b.p.id = b.p.block.ID()
+	b.p.sig = g.key.signBlock(b.p.id)
+	voids := b.w.state.void
+	if err := b.w.apply(b.p); err != nil {
+		return 0, fmt.Errorf("apply own block: %w", err)
+	}
+	if b.w.state.void != voids {
+		panic("dag: a block of our own has void parts")
+	}
+	for _, wt := range b.waiters {
+		wt.receipt.Block = b.p.id
+		wt.receipt.Bundle = b.bundle()
+	}
+	return b.w.placed[b.p.id].line, nil
+}
+
+// bundle returns the block as it goes to peers.
+func (b *building) bundle() Bundle {
+	for _, r := range b.p.revs {
+		if r.Size > inlineMax {
+			return b.p.encode(-1)
+		}
+	}
+	return b.w.applied[len(b.w.applied)-1].rec.bundle
+}
+
+// Entry returns a key as it stands before the next Put. It must not be
+// changed.
+func (tx *Tx) Entry(fork ForkID, key string) (*Entry, error) {
+	f := tx.forks.byID[fork]
+	if f == nil {
+		return nil, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
+	}
+	if int(f.num) >= len(tx.b.w.forks.byNum) { // named into being by this block
+		if e, ok := tx.entries[entryKey{f.num, key}]; ok {
+			return e, nil
+		}
+		if e, ok := tx.b.entries[entryKey{f.num, key}]; ok {
+			return e, nil
+		}
+		return &Entry{Fork: fork, Key: key}, nil
+	}
+	k := entryKey{f.num, key}
+	if e, ok := tx.entries[k]; ok {
+		return e, nil
+	}
+	if e, ok := tx.b.entries[k]; ok {
+		return e, nil
+	}
+	return tx.b.w.entry(k)
+}
+
+// Payload returns the payload of a head that Entry gave. Its hash is checked.
+func (tx *Tx) Payload(h *Head) ([]byte, error) {
+	if h.loc == (loc{}) {
+		if i := slices.Index(tx.b.p.block.Revisions, h.ID); i >= 0 {
+			return tx.b.p.payloads[i], nil
+		}
+		if i := slices.Index(tx.ids, h.ID); i >= 0 {
+			return tx.loads[i], nil
+		}
+	}
+	if a, ok := tx.b.w.blocks[loc{line: h.loc.line, seq: h.loc.seq}]; ok {
+		return a.p.payloads[h.loc.index], nil
+	}
+	return headPayload(tx.b.w.store, h)
+}
+
+// Put adds a revision. Its parents must be visible on its fork.
+func (tx *Tx) Put(d Draft) error {
+	blk := tx.b.p.block
+	f := tx.forks.byID[d.Fork]
+	if f == nil {
+		return fmt.Errorf("put %q: fork %s: %w", d.Key, d.Fork, ErrNotFound)
+	}
+	r := &Revision{
+		Key: d.Key, Fork: d.Fork, Parents: slices.Clone(d.Parents), Kind: d.Kind, Deleted: d.Deleted, Mark: d.Mark, Label: d.Label,
+		Chain: blk.Chain, Seq: blk.Seq, Index: uint64(len(blk.Revisions) + len(tx.ids)), Salt: blk.Salt, Time: blk.Time, Note: tx.note,
+	}
+	payload := d.Payload
+	if d.Deleted {
+		payload = nil
+	} else {
+		if payload == nil {
+			payload = []byte{}
+		}
+		r.Value, r.Size = SumOf(payload), int64(len(payload))
+	}
+	if err := r.check(); err != nil {
+		return fmt.Errorf("put %q: %w", d.Key, err)
+	}
+	e, err := tx.Entry(d.Fork, d.Key)
+	if err != nil {
+		return fmt.Errorf("put %q: %w", d.Key, err)
+	}
+	k := entryKey{f.num, d.Key}
+	seen, err := tx.seen(k, e, d.Parents)
+	if err != nil {
+		return fmt.Errorf("put %q: %w", d.Key, err)
+	}
+	id := r.ID()
+	next := *e
+	next.Heads = []Head{{ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size}}
+	for i, h := range e.Heads {
+		if !seen[i] {
+			next.Heads = append(next.Heads, h)
+		}
+	}
+	slices.SortFunc(next.Heads, func(a, b Head) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	next.Count++
+	tx.entries[k] = &next
+	tx.ids, tx.revs, tx.loads = append(tx.ids, id), append(tx.revs, r), append(tx.loads, payload)
+	tx.size += len(d.Key) + len(payload) + 36*len(d.Parents) + 64 + noteSize(tx.note)
+	return nil
+}
+
+func noteSize(n *Note) int {
+	if n == nil {
+		return 0
+	}
+	return len(n.Author) + len(n.Message) + 32
+}
+
+// seen says which heads the parents are; other parents must be older visible
+// revisions of the key.
+func (tx *Tx) seen(k entryKey, e *Entry, parents []RevisionID) ([]bool, error) {
+	seen := make([]bool, len(e.Heads))
+	for n, id := range parents {
+		if slices.Contains(parents[:n], id) {
+			return nil, fmt.Errorf("parent %s twice", id.Short())
+		}
+		if i := slices.IndexFunc(e.Heads, func(h Head) bool { return h.ID == id }); i >= 0 {
+			seen[i] = true
+			continue
+		}
+		ok, err := tx.b.w.visible(k, id, before{next: tx.b.w.front.next})
+		if err != nil {
+			return nil, err
+		}
+		if !ok && !tx.wrote(k, id) {
+			return nil, fmt.Errorf("parent %s: %w on this fork", id.Short(), ErrNotFound)
+		}
+	}
+	return seen, nil
+}
+
+// wrote reports whether this block has the revision, on this key.
+func (tx *Tx) wrote(k entryKey, id RevisionID) bool {
+	is := func(r *Revision) bool { return r.Key == k.key && tx.forks.byID[r.Fork].num == k.fork }
+	if i := slices.Index(tx.b.p.block.Revisions, id); i >= 0 {
+		return is(tx.b.p.revs[i])
+	}
+	i := slices.Index(tx.ids, id)
+	return i >= 0 && is(tx.revs[i])
+}
+
+// Op adds an operation.
+func (tx *Tx) Op(op Op) error {
+	if err := op.check(); err != nil {
+		return err
+	}
+	tx.ops = append(tx.ops, op)
+	tx.size += len(op.Body) + 16
+	return nil
+}
+
+// Fork returns the fork of a name.
+func (tx *Tx) Fork(name string) (Fork, bool) { return tx.forks.named(name) }
+
+// NameFork returns the fork of a name, and names it into being, without a
+// parent, if there is none.
+func (tx *Tx) NameFork(name string) (Fork, error) {
+	if f, ok := tx.Fork(name); ok {
+		return f, nil
+	}
+	if err := ValidName(name); err != nil {
+		return Fork{}, err
+	}
+	if err := tx.Op(NewOp(ForkOp{Name: name, Named: true, From: []Contribution{}})); err != nil {
+		return Fork{}, err
+	}
+	tx.forks = tx.forks.with(forkRecord{NamedFork(name), name})
+	f, _ := tx.Fork(name)
+	return f, nil
+}
