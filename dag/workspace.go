@@ -17,7 +17,8 @@ type workspace struct {
 	state   stateRecord
 	cluster ClusterID
 	batch   Batch
-	entries map[entryKey]*Entry
+	entries map[entryKey]*Entry // as the batch leaves them so far
+	read    map[entryKey]*Entry // as the store has them
 	pending map[entryKey][]pendingRevision
 	blocks  map[loc]*applying  // of this batch, by line and seq
 	placed  map[BlockID]loc    // the same, by id
