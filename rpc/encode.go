@@ -94,11 +94,12 @@ func appendTimeMember(b []byte, name string, t time.Time) []byte {
 }
 
 func appendTime(b []byte, t time.Time) []byte {
-	if t.IsZero() {
+	t = t.UTC()
+	if y := t.Year(); t.IsZero() || y < 0 || y > 9999 { // RFC 3339 has no other years
 		return append(b, "null"...)
 	}
 	b = append(b, '"')
-	b = t.UTC().AppendFormat(b, timeLayout)
+	b = t.AppendFormat(b, timeLayout)
 	return append(b, '"')
 }
 

@@ -1,0 +1,160 @@
+package rpc
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"crush/crdt"
+	"crush/dag"
+)
+
+var (
+	testTime = time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
+	testRev  = dag.RevisionID{1, 2, 3}
+	testSide = Side{
+		Letter: "a", Value: []byte("<v>\n"), Served: true, Kind: crdt.Text, Revision: testRev, Node: "n", Author: "ann",
+		Time: testTime, Fork: "f",
+	}
+	testConflict = Conflict{
+		Key: "k", Fork: "f", ID: crdt.ConflictID{1}, State: crdt.ConflictState{2}, Path: "/", Kind: "value",
+		Sides: []Side{testSide, {Letter: "b", Deleted: true, Time: testTime}},
+	}
+	testEntry = Entry{
+		Key: "k", Fork: "f", Kind: crdt.Text, Value: []byte("<v> \" \\ \x01 \u2028 é"), Heads: []dag.RevisionID{testRev, {2}},
+		Token: "tok", RevisionCount: 11, Conflict: true, Conflicts: []Conflict{testConflict}, Revision: testRev,
+		Block: dag.BlockID{3}, Node: "n", Author: "ann", Time: testTime, Message: "why\nnot", Warning: "w",
+	}
+)
+
+func TestJSONRoundTrips(t *testing.T) {
+	entry := testEntry
+	line := LogEntry{
+		Revision: testRev, Block: dag.BlockID{3}, Parents: []dag.RevisionID{{2}}, Key: "k", Fork: "f", Kind: crdt.Bytes, Node: "n",
+		Author: "ann", Time: testTime, Message: "m", Size: 3, Deleted: true, Head: true, Value: []byte{0xff}, Cursor: "c",
+	}
+	written := Written{Revision: testRev, Block: dag.BlockID{3}, Heads: []dag.RevisionID{testRev}, Token: "t", Conflict: true, Unchanged: true, Settled: 2, Sibling: true, Keys: 3}
+	peer := PeerStatus{Node: dag.NodeID{1}, Name: "p", Addresses: []string{"/ip4/127.0.0.1"}, ClockSkew: time.Second, LastSeen: testTime}
+	for name, v := range map[string]any{
+		"entry":          entry,
+		"empty value":    Entry{Value: []byte{}, Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
+		"binary":         Entry{Value: []byte{0xff}, Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
+		"absent":         Entry{Deleted: true, Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
+		"conflict":       testConflict,
+		"side":           testSide,
+		"log entry":      line,
+		"event":          Event{Cursor: "c", Type: "put", Fork: "f", Key: "k", Kind: crdt.Bytes, Value: []byte("v"), Token: "t", Revision: testRev, Block: dag.BlockID{3}, Last: true, Node: "n", Author: "a", Time: testTime},
+		"idle event":     Event{Cursor: "c", Type: "idle"},
+		"written":        written,
+		"nothing":        Written{Heads: []dag.RevisionID{}},
+		"rolled back":    RolledBack{Written: written, From: testRev, To: dag.RevisionID{9}, Plan: true},
+		"info":           Info{Key: "k", RevisionCount: 1, Heads: []dag.RevisionID{testRev}, Fork: "f", Kind: crdt.Bytes, Conflict: true, Size: 5, First: testTime, Last: testTime, Token: "t"},
+		"no info":        Info{Heads: []dag.RevisionID{}},
+		"shown revision": Shown{Revision: &line},
+		"shown block":    Shown{Block: &BlockInfo{Block: dag.BlockID{3}, Deps: []dag.BlockID{{1}}, Time: testTime, Ops: []string{"op"}, Revisions: []LogEntry{line}}},
+		"applied":        Applied{Block: dag.BlockID{3}, Created: []string{"a"}, Changed: []string{}, Deleted: []string{}, Unchanged: 4, Plan: true},
+		"status":         Status{Node: dag.NodeID{1}, Cluster: dag.ClusterID{2}, Started: testTime, Time: testTime, Addresses: []string{}, Peers: []PeerStatus{peer}, Warnings: []string{"w"}},
+		"new status":     Status{Node: dag.NodeID{1}, Addresses: []string{}, Peers: []PeerStatus{}, Warnings: []string{}},
+		"joined":         Joined{Cluster: dag.ClusterID{2}, Via: dag.NodeID{1}, Blocks: 2},
+		"file":           File{Key: "k", Value: []byte("v")},
+		"binary file":    File{Key: "k", Value: []byte{0xff}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, err := json.Marshal(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			back := reflect.New(reflect.TypeOf(v))
+			if err := json.Unmarshal(text, back.Interface()); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			if got := back.Elem().Interface(); !reflect.DeepEqual(got, v) {
+				t.Errorf("got  %+v\nwant %+v\nfrom %s", got, v, text)
+			}
+		})
+	}
+}
+
+func TestJSONForms(t *testing.T) {
+	for name, test := range map[string]struct {
+		v    any
+		want string
+	}{
+		"absent entry": {
+			Entry{Key: "k", Fork: "default", Deleted: true, Token: "t"},
+			`{"key":"k","fork":"default","kind":"","deleted":true,"heads":[],"token":"t","revision_count":0,"conflict":false,` +
+				`"conflicts":[],"revision":"","block":"","node":"","author":"","time":null,"message":""}`,
+		},
+		"event": {
+			Event{Cursor: "c", Type: "put", Fork: "f", Key: "k", Kind: crdt.Bytes, Value: []byte{0xff}, Token: "t", Last: true, Node: "n", Author: "a", Time: testTime},
+			`{"cursor":"c","type":"put","fork":"f","key":"k","kind":"bytes","value_base64":"/w==","token":"t","revision":"","block":"",` +
+				`"last":true,"node":"n","author":"a","time":"2026-01-02T03:04:05.678Z"}`,
+		},
+		"nothing written": {Written{}, `{"revision":"","block":"","heads":[],"token":"","conflict":false}`},
+		"log entry": {
+			LogEntry{Key: "k", Time: testTime.In(time.FixedZone("", 3600)).Add(999 * time.Microsecond)},
+			`{"revision":"","block":"","parents":[],"key":"k","fork":"","kind":"","node":"","author":"","time":"2026-01-02T03:04:05.678Z",` +
+				`"message":"","size":0,"deleted":false,"head":false,"cursor":""}`,
+		},
+		"applied": {Applied{}, `{"created":[],"changed":[],"deleted":[],"unchanged":0,"block":""}`},
+		"info": {
+			Info{Key: "k", First: testTime, Last: testTime},
+			`{"key":"k","revision_count":0,"heads":[],"fork":"","deleted":false,"conflict":false,"size":0,"token":"","kind":"",` +
+				`"first_time":"2026-01-02T03:04:05.678Z","last_time":"2026-01-02T03:04:05.678Z"}`,
+		},
+	} {
+		got, err := json.Marshal(test.v)
+		if err != nil || string(got) != test.want {
+			t.Errorf("%s: got  %s, %v\nwant %s", name, got, err, test.want)
+		}
+	}
+}
+
+// FuzzString checks appendString against encoding/json.
+func FuzzString(f *testing.F) {
+	f.Add("plain")
+	f.Add("<&> \u2028 \x00\x1f\x7f \" \\ é 👩‍🚀 \xff\xc3")
+	f.Fuzz(func(t *testing.T, s string) {
+		text := appendString(nil, s)
+		var back string
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if want := strings.ToValidUTF8(s, "\ufffd"); back != want && back != toValid(s) {
+			t.Fatalf("got %q, want %q", back, want)
+		}
+		if other := appendString(nil, []byte(s)); string(other) != string(text) {
+			t.Fatalf("bytes: got %q, want %q", other, text)
+		}
+	})
+}
+
+// toValid replaces each bad byte, as encoding/json does; strings.ToValidUTF8
+// replaces each run of them.
+func toValid(s string) string { return string([]rune(s)) }
+
+func FuzzUnmarshal(f *testing.F) {
+	entry, _ := json.Marshal(testEntry)
+	f.Add(entry)
+	f.Add([]byte(`{"key":"k","value":"v"}`))
+	f.Add([]byte(`{"cursor":"c","type":"idle","time":null}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, v := range []any{
+			new(Entry), new(LogEntry), new(Event), new(Written), new(RolledBack), new(Info), new(Shown), new(Applied), new(Status), new(Joined), new(File),
+		} {
+			if json.Unmarshal(data, v) != nil {
+				continue
+			}
+			text, err := json.Marshal(v)
+			if err != nil {
+				t.Fatalf("%T of %q: %v", v, data, err)
+			}
+			again := reflect.New(reflect.TypeOf(v).Elem()).Interface()
+			if err := json.Unmarshal(text, again); err != nil {
+				t.Fatalf("%T of %q: %v", v, text, err)
+			}
+		}
+	})
+}
