@@ -1,0 +1,323 @@
+package p2p
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/errgroup"
+
+	"crush/dag"
+)
+
+// DefaultListen is where a node listens unless told otherwise.
+func DefaultListen() []string {
+	return []string{
+		"/ip4/0.0.0.0/tcp/7655", "/ip4/0.0.0.0/udp/7655/quic-v1",
+		"/ip6/::/tcp/7655", "/ip6/::/udp/7655/quic-v1",
+	}
+}
+
+// Config says what a Host works on. Key, State, Blocks and Gate are needed.
+type Config struct {
+	Key    dag.NodeKey // the node's identity
+	State  State
+	Blocks Blocks
+	Gate   Gate
+
+	Listen   []string // multiaddrs; nil: DefaultListen; empty: none
+	Announce []string // multiaddrs told to peers besides those listened on
+	Peers    []string // multiaddrs with /p2p/ID that are dialled for ever
+	Book     Book     // keeps addresses of peers between runs; nil: nothing does
+
+	Logger      *slog.Logger     // nil: discard
+	Clock       func() time.Time // wall clock told to peers; nil: time.Now
+	SyncEvery   time.Duration    // with a random peer, ±25 %; 0: 10 s
+	IdleTimeout time.Duration    // a peer that neither sends nor takes; 0: 60 s
+
+	header func(dag.Bundle) (dag.Header, error) // nil: dag.ReadHeader
+}
+
+// Validate names the first field that cannot be worked with.
+func (c *Config) Validate() error {
+	switch {
+	case c.Key.IsZero():
+		return errors.New("p2p config: Key: no key")
+	case c.State == nil || c.Blocks == nil || c.Gate == nil:
+		return errors.New("p2p config: State, Blocks and Gate are needed")
+	case c.SyncEvery < 0 || c.IdleTimeout < 0:
+		return fmt.Errorf("p2p config: SyncEvery %v, IdleTimeout %v: negative", c.SyncEvery, c.IdleTimeout)
+	}
+	for _, a := range slices.Concat(c.Listen, c.Announce) {
+		if _, err := ma.NewMultiaddr(a); err != nil {
+			return fmt.Errorf("p2p config: address %q: %w", a, err)
+		}
+	}
+	for _, a := range c.Peers {
+		if _, err := peer.AddrInfoFromString(a); err != nil {
+			return fmt.Errorf("p2p config: peer %q: %w", a, err)
+		}
+	}
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	if c.Listen == nil {
+		c.Listen = DefaultListen()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.SyncEvery == 0 {
+		c.SyncEvery = 10 * time.Second
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = time.Minute
+	}
+	if c.header == nil {
+		c.header = dag.ReadHeader
+	}
+}
+
+// Host is this node's line to the others. All methods may be called from any
+// goroutine; those that need the network wait until Run has opened it.
+type Host struct {
+	cfg    Config
+	log    *slog.Logger
+	id     dag.NodeID
+	self   peer.ID
+	quiet  *quiet
+	gate   *gatekeeper
+	roster *roster
+	plan   *plan
+	slots  *slots
+	dials  *dials
+	outbox *outbox
+
+	ready chan struct{} // closed when net is set
+	net   host.Host     // set once by Run
+
+	mu       sync.Mutex
+	closing  bool
+	handlers sync.WaitGroup // stream handlers; added to under mu
+}
+
+// New validates the config and returns a host that does nothing until Run.
+func New(cfg Config) (*Host, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	q := newQuiet(time.Now)
+	h := &Host{
+		cfg: cfg, log: cfg.Logger, id: cfg.Key.ID(), self: peerOf(cfg.Key.ID()), quiet: q,
+		gate: newGatekeeper(cfg.Gate, cfg.Logger, q), roster: newRoster(), plan: newPlan(), slots: newSlots(),
+		dials: newDials(), outbox: newOutbox(), ready: make(chan struct{}),
+	}
+	for _, a := range cfg.Peers {
+		h.dials.add(mustAddr(a), true)
+	}
+	return h, nil
+}
+
+// mustAddr parses an address that Validate has accepted.
+func mustAddr(a string) peer.AddrInfo {
+	info, err := peer.AddrInfoFromString(a)
+	if err != nil {
+		panic("p2p: validated address: " + err.Error())
+	}
+	return *info
+}
+
+// Run opens the network and works until the context ends, then closes it and
+// returns nil after its last goroutine has ended. It is called once.
+func (h *Host) Run(parent context.Context) error {
+	g, ctx := errgroup.WithContext(parent)
+	if err := h.open(ctx); err != nil {
+		return err
+	}
+	close(h.ready)
+	g.Go(func() error { return h.runGossip(ctx) })
+	g.Go(func() error { return h.runSync(ctx) })
+	g.Go(func() error { return h.runDials(ctx) })
+	g.Go(func() error { return h.runMembers(ctx) })
+	err := g.Wait()
+	h.mu.Lock()
+	h.closing = true
+	h.mu.Unlock()
+	closeErr := h.net.Close()
+	h.handlers.Wait()
+	h.saveBook()
+	if parent.Err() != nil {
+		return nil
+	}
+	return errors.Join(err, closeErr)
+}
+
+// Ready is closed when Run listens.
+func (h *Host) Ready() <-chan struct{} { return h.ready }
+
+// ID returns this node's id.
+func (h *Host) ID() dag.NodeID { return h.id }
+
+// Addresses returns where peers can reach this node, as multiaddrs with
+// /p2p/ID; nil before Ready.
+func (h *Host) Addresses() []string {
+	select {
+	case <-h.ready:
+	default:
+		return nil
+	}
+	var addrs []string
+	for _, a := range h.net.Addrs() {
+		addrs = append(addrs, a.String()+"/p2p/"+h.self.String())
+	}
+	return addrs
+}
+
+// Peers returns what is known of the other nodes, sorted by id.
+func (h *Host) Peers() []PeerState { return h.roster.states(h.cfg.State.Digest()) }
+
+// open makes the libp2p host and listens. At least one address must work.
+func (h *Host) open(ctx context.Context) error {
+	seed := h.cfg.Key.Seed()
+	node, err := newNode(ed25519.NewKeyFromSeed(seed[:]), h.gate, h.cfg.Announce)
+	if err != nil {
+		return fmt.Errorf("open network: %w", err)
+	}
+	h.net = node
+	if err := h.loadBook(); err != nil {
+		h.log.Warn("addresses of peers forgotten", "cause", err)
+	}
+	node.Network().Notify(&network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected})
+	node.SetStreamHandler(syncProtocol, func(s network.Stream) { h.answer(ctx, s) })
+	var failed []error
+	for _, a := range h.cfg.Listen {
+		addr, err := ma.NewMultiaddr(a)
+		if err == nil {
+			err = node.Network().Listen(addr)
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("listen on %s: %w", a, err))
+			h.log.Warn("not listening", "address", a, "cause", err)
+		}
+	}
+	if len(failed) > 0 && len(failed) == len(h.cfg.Listen) {
+		node.Close()
+		return errors.Join(failed...)
+	}
+	return nil
+}
+
+// runMembers closes connections to nodes that are members no more.
+func (h *Host) runMembers(ctx context.Context) error {
+	for {
+		changed := h.cfg.State.Changed()
+		for _, c := range h.net.Network().Conns() {
+			p := c.RemotePeer()
+			if h.gate.isTarget(p) || h.trusts(p) {
+				continue
+			}
+			h.log.Info("connection closed: not in the member list", "peer", p.String())
+			h.net.Network().ClosePeer(p)
+		}
+		h.dials.signal() // new members can be dialled
+		if err := waitBoth(ctx, changed, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// waitBoth waits for the channel, and at least for the duration.
+func waitBoth(ctx context.Context, changed <-chan struct{}, least time.Duration) error {
+	timer := time.NewTimer(least)
+	defer timer.Stop()
+	for _, c := range []func() error{
+		func() error { return waitFor(ctx, changed) },
+		func() error { return waitFor(ctx, timer.C) },
+	} {
+		if err := c(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func waitFor[T any](ctx context.Context, c <-chan T) error {
+	select {
+	case <-c:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// connected and disconnected are libp2p's notifications; they must not block.
+func (h *Host) connected(_ network.Network, c network.Conn) {
+	p, now := c.RemotePeer(), time.Now()
+	h.roster.update(p, func(e *peerEntry) { e.Connected, e.LastSeen = true, h.cfg.Clock() })
+	if !h.trusts(p) {
+		return // visited, see Hello and SyncWith
+	}
+	if c.Stat().Direction != network.DirOutbound {
+		// The side that dialled syncs. If it does not, this one does.
+		now = now.Add(time.Second + rand.N(time.Second))
+	}
+	h.plan.want(p, now)
+}
+
+// trusts reports whether this node dials and syncs with p by itself: with
+// members, and with whom its config and its book name while it is not in its
+// own member list. So a join that was interrupted goes on, whatever part of
+// the list has come.
+func (h *Host) trusts(p peer.ID) bool {
+	return h.gate.isMember(p) || !h.gate.isMember(h.self) && h.dials.knows(p)
+}
+
+func (h *Host) disconnected(n network.Network, c network.Conn) {
+	p := c.RemotePeer()
+	if n.Connectedness(p) == network.Connected {
+		return
+	}
+	h.plan.forget(p)
+	h.dials.dropped(p, time.Now())
+	if !h.trusts(p) {
+		h.roster.remove(p)
+		return
+	}
+	h.roster.update(p, func(e *peerEntry) { e.Connected, e.LastSeen = false, h.cfg.Clock() })
+}
+
+// greeted notes a HELLO: the line works in both directions.
+func (h *Host) greeted(p peer.ID, hello Hello, skew time.Duration) {
+	var addrs []string
+	for _, c := range h.net.Network().ConnsToPeer(p) {
+		if c.Stat().Direction == network.DirOutbound {
+			addrs = append(addrs, c.RemoteMultiaddr().String())
+		}
+	}
+	for _, a := range h.net.Peerstore().Addrs(p) {
+		if s := a.String(); !slices.Contains(addrs, s) {
+			addrs = append(addrs, s)
+		}
+	}
+	h.roster.learn(p, addrs...)
+	h.dials.add(peer.AddrInfo{ID: p, Addrs: h.net.Peerstore().Addrs(p)}, false)
+	h.roster.update(p, func(e *peerEntry) {
+		e.digest, e.told, e.ClockSkew, e.LastSeen = hello.Digest, true, skew, h.cfg.Clock()
+	})
+	h.dials.reached(p)
+}

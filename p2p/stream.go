@@ -1,0 +1,235 @@
+package p2p
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"crush/dag"
+)
+
+const syncProtocol protocol.ID = "/crush/sync/1"
+
+// openTimeout bounds opening a stream on a connection that stands.
+const openTimeout = 10 * time.Second
+
+// cutError is a session whose line broke.
+type cutError struct{ cause error }
+
+func (e *cutError) Error() string { return "the peer stopped in the middle: " + e.cause.Error() }
+func (e *cutError) Unwrap() error { return e.cause }
+
+var errBusy = errors.New("two transfers are running")
+
+// transfer is one session on its stream. It is used by one goroutine.
+type transfer struct {
+	h       *Host
+	peer    peer.ID
+	part    Part
+	bulk    bool // the right to move blocks is claimed
+	session *Session
+	stream  network.Stream
+	begun   time.Time
+	broken  error // writing failed: what the peer said before it left is still read
+}
+
+// sync runs one session that this node opens. It waits for its turn and for a
+// session with the same peer that is running.
+func (h *Host) sync(ctx context.Context, id peer.ID, part Part) (Outcome, error) {
+	bulk := part == Open
+	for {
+		ok, changed := h.slots.open(id, bulk)
+		if ok {
+			break
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Outcome{}, context.Cause(ctx)
+		}
+	}
+	t := &transfer{h: h, peer: id, part: part, bulk: bulk}
+	defer func() { h.slots.release(id, part, t.bulk) }()
+	openCtx, cancel := context.WithTimeout(network.WithNoDial(ctx, "sync"), openTimeout)
+	defer cancel()
+	stream, err := h.net.NewStream(openCtx, id, syncProtocol)
+	if err != nil {
+		return Outcome{}, &cutError{err}
+	}
+	t.stream = stream
+	err = t.run(ctx)
+	return t.session.Outcome(), err
+}
+
+// answer is libp2p's handler of a stream that a peer opened. The context ends
+// with Run.
+func (h *Host) answer(ctx context.Context, stream network.Stream) {
+	if !h.enter() {
+		stream.Reset()
+		return
+	}
+	defer h.handlers.Done()
+	id := stream.Conn().RemotePeer()
+	if !h.gate.isTarget(id) && !h.trusts(id) {
+		stream.Reset() // removed after the handshake
+		return
+	}
+	t := &transfer{h: h, peer: id, part: Answer, stream: stream}
+	if !h.slots.answer(h.self, id) {
+		t.session = NewSession(h.cfg.State, h.cfg.Blocks, Answer, 0)
+		t.session.Refuse(ReasonBusy, errBusy)
+		_ = t.drive(ctx) // the peer asks again
+		return
+	}
+	defer func() { h.slots.release(id, Answer, t.bulk) }()
+	err := t.run(ctx)
+	h.report(ctx, id, t.session.Outcome(), err)
+}
+
+// run drives the session to its end and records what it brought.
+func (t *transfer) run(ctx context.Context) error {
+	t.begun = t.h.cfg.Clock()
+	t.session = NewSession(t.h.cfg.State, t.h.cfg.Blocks, t.part, t.begun.UnixMilli())
+	err := t.drive(ctx)
+	t.record()
+	return err
+}
+
+// drive moves messages between the session and the stream until the session
+// ends or the line breaks.
+func (t *transfer) drive(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { t.stream.Reset() })()
+	defer t.stream.Close()
+	defer t.session.Close()
+	out := bufio.NewWriterSize(t.stream, 32<<10)
+	w, r := newFrameWriter(out), newFrameReader(bufio.NewReaderSize(t.stream, 32<<10))
+	defer w.close()
+	defer r.close()
+	for {
+		for t.broken == nil {
+			m, ok := t.session.Next(ctx)
+			if !ok {
+				break
+			}
+			t.send(func() error { return w.write(m) })
+		}
+		t.send(out.Flush)
+		if t.session.Ended() {
+			break
+		}
+		t.stream.SetReadDeadline(time.Now().Add(t.h.cfg.IdleTimeout))
+		m, err := r.read()
+		if err != nil {
+			if !errors.Is(err, errDamaged) {
+				return t.cut(ctx, errors.Join(t.broken, err))
+			}
+			t.session.Refuse(ReasonDamaged, err)
+			continue
+		}
+		t.session.Receive(ctx, m)
+		t.admit(m)
+	}
+	if err := t.session.Err(); err != nil || t.broken == nil {
+		return err
+	}
+	return t.cut(ctx, t.broken)
+}
+
+func (t *transfer) send(write func() error) {
+	if t.broken != nil {
+		return
+	}
+	t.stream.SetWriteDeadline(time.Now().Add(t.h.cfg.IdleTimeout))
+	t.broken = write()
+}
+
+func (t *transfer) cut(ctx context.Context, err error) error {
+	t.stream.Reset()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return &cutError{err}
+}
+
+// admit notes the peer's HELLO and claims the right to move blocks, if that is
+// what follows.
+func (t *transfer) admit(m Message) {
+	hello, ok := m.(Hello)
+	if !ok {
+		return
+	}
+	now := t.h.cfg.Clock()
+	asked := now
+	if t.part != Answer {
+		asked = t.begun.Add(now.Sub(t.begun) / 2)
+	}
+	if t.part != Ask && !hello.Ask {
+		t.h.greeted(t.peer, hello, time.UnixMilli(hello.Clock).Sub(asked))
+	}
+	if t.session.Bulk() && !t.bulk {
+		if t.bulk = t.h.slots.claimBulk(); !t.bulk {
+			t.session.Refuse(ReasonBusy, errBusy)
+		}
+	}
+}
+
+// record keeps what the session brought in the roster.
+func (t *transfer) record() {
+	o := t.session.Outcome()
+	now := t.h.cfg.Clock()
+	t.h.roster.update(t.peer, func(e *peerEntry) {
+		e.Sent += uint64(o.Sent)
+		e.Received += uint64(o.Received)
+		if o.Peer.Version != 0 && !o.Peer.Ask && t.part != Ask {
+			e.digest, e.told, e.LastSeen = o.Digest, true, now
+		}
+	})
+}
+
+// report logs how a session ended: why it failed is one line, at most once a
+// minute for each peer and kind.
+func (h *Host) report(ctx context.Context, id peer.ID, o Outcome, err error) {
+	if o.Applied > 0 || o.Sent > 0 {
+		h.log.Debug("synced", "peer", id.String(), "sent", o.Sent, "received", o.Received, "applied", o.Applied)
+	}
+	other, isOther := errors.AsType[*OtherClusterError](err)
+	refused, isRefused := errors.AsType[*RefusedError](err)
+	cut, isCut := errors.AsType[*cutError](err)
+	_, isGap := errors.AsType[*dag.MissingError](err)
+	say := func(kind, message string, args ...any) {
+		if h.quiet.due(kind, id) {
+			h.log.Warn(message, append([]any{"peer", id.String()}, args...)...)
+		}
+	}
+	switch {
+	case err == nil, ctx.Err() != nil, errors.Is(err, errBusy), isRefused && refused.Reason == ReasonBusy:
+	case isOther:
+		say("cluster", "sync refused: other cluster", "theirs", other.Theirs.String(), "ours", other.Ours.String())
+	case errors.Is(err, errDamaged), errors.Is(err, dag.ErrRefused):
+		say("damaged", "sync refused: damaged bytes from the peer", "cause", err)
+	case isRefused:
+		say("refused", "sync refused by the peer", "cause", err)
+	case isGap:
+		say("gap", "sync incomplete: blocks of the peer do not connect", "cause", err)
+	case isCut:
+		say("cut", "sync incomplete: the peer stopped in the middle", "received", o.Received, "sent", o.Sent, "cause", cut.cause)
+	default:
+		say("store", "sync stopped: our store failed", "cause", err)
+	}
+}
+
+// enter counts a handler, unless the host is stopping.
+func (h *Host) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing {
+		return false
+	}
+	h.handlers.Add(1)
+	return true
+}
