@@ -52,6 +52,9 @@ type GetRequest struct {
 	At string
 	// Meta leaves the value out of the answer.
 	Meta bool
+	// Bare leaves out Block, Node, Author and Message, which stand in the
+	// block and not with the head.
+	Bare bool
 }
 
 // Entry is what a read returns; its JSON form is that of `get -o json`.

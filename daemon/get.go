@@ -1,0 +1,238 @@
+package daemon
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"crush/crdt"
+	"crush/dag"
+	"crush/rpc"
+)
+
+// Get implements rpc.Values.
+func (r *Replica) Get(ctx context.Context, q rpc.GetRequest) (rpc.Entry, error) {
+	if err := checkKey(q.Key); err != nil {
+		return rpc.Entry{}, err
+	}
+	f, err := r.fork(q.Fork)
+	if err != nil {
+		return rpc.Entry{}, err
+	}
+	if q.Rev != "" {
+		return r.getRevision(ctx, f, q)
+	}
+	e, err := r.entryAt(f, q.Key, q.At)
+	if err != nil {
+		return rpc.Entry{}, err
+	}
+	return r.describe(f, &e, !q.Meta, q.Bare)
+}
+
+// entryAt returns a key as it stands, or stood at what a person named.
+func (r *Replica) entryAt(f dag.Fork, key, at string) (dag.Entry, error) {
+	if at == "" {
+		e, err := r.graph.Entry(f.ID, key)
+		return e, outward(err)
+	}
+	cut, err := r.cut(at)
+	if err != nil {
+		return dag.Entry{}, err
+	}
+	e, err := r.graph.EntryAt(f.ID, key, cut)
+	return e, outward(err)
+}
+
+// cut resolves a time or a block.
+func (r *Replica) cut(at string) (dag.Cut, error) {
+	if t, err := time.Parse(time.RFC3339, at); err == nil {
+		c, err := r.graph.CutAt(t)
+		return c, outward(err)
+	}
+	m, err := r.find(at)
+	if err != nil {
+		return dag.Cut{}, err
+	}
+	if len(m.Blocks) != 1 {
+		return dag.Cut{}, failure(rpc.CodeNotFound, "%q is neither a time (RFC 3339) nor a block on this node", at)
+	}
+	c, err := r.graph.CutOf(m.Blocks[0])
+	return c, outward(err)
+}
+
+// describe fills the answer of a read.
+func (r *Replica) describe(f dag.Fork, e *dag.Entry, value, bare bool) (rpc.Entry, error) {
+	v := viewOf(e)
+	out := rpc.Entry{
+		Key: e.Key, Fork: f.Name, Kind: v.Kind, Deleted: v.Absent(), Heads: headIDs(e), Token: tokenOf(e),
+		RevisionCount: max(e.Count, 1) - 1, Conflict: len(v.Conflicts) > 0,
+	}
+	h := served(e, &v)
+	if h == nil {
+		return out, nil
+	}
+	out.Revision, out.Time = h.ID, timeOf(h.Time)
+	if value && !h.Deleted {
+		var err error
+		if out.Value, err = r.graph.Payload(h); err != nil {
+			return out, outward(err)
+		}
+	}
+	if bare {
+		return out, nil
+	}
+	c, err := r.graph.HeadChange(h)
+	if err != nil {
+		return out, outward(err)
+	}
+	out.Block, out.Node, out.Author, out.Message = c.Block, r.nodeName(c.Node), rpc.Author(c.Note.Author), c.Note.Message
+	out.Conflicts, err = r.conflicts(f, e, &v)
+	return out, err
+}
+
+// conflicts describes the conflicts of a view with the values of their sides.
+func (r *Replica) conflicts(f dag.Fork, e *dag.Entry, v *crdt.View) ([]rpc.Conflict, error) {
+	var out []rpc.Conflict
+	for _, c := range v.Conflicts {
+		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path, Kind: string(c.Kind)}
+		for _, s := range c.Sides {
+			side, err := r.side(f, e, &s)
+			if err != nil {
+				return nil, err
+			}
+			d.Sides = append(d.Sides, side)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+func (r *Replica) side(f dag.Fork, e *dag.Entry, s *crdt.Side) (rpc.Side, error) {
+	out := rpc.Side{
+		Letter: s.Letter, Deleted: s.Deleted, Served: s.Rank == 0, Kind: s.Kind, Revision: dag.RevisionID(s.Revision), Fork: f.Name,
+	}
+	i := slices.IndexFunc(e.Heads, func(h dag.Head) bool { return h.ID == out.Revision })
+	if i < 0 {
+		return out, failure(rpc.CodeInternal, "side %s of the conflict at %q is no head", s.Letter, e.Key)
+	}
+	h := &e.Heads[i]
+	c, err := r.graph.HeadChange(h)
+	if err != nil {
+		return out, outward(err)
+	}
+	out.Node, out.Author, out.Time = r.nodeName(c.Node), rpc.Author(c.Note.Author), timeOf(h.Time)
+	out.Value, err = r.graph.Payload(h)
+	return out, outward(err)
+}
+
+// getRevision answers with the value of one revision of a key.
+func (r *Replica) getRevision(ctx context.Context, f dag.Fork, q rpc.GetRequest) (rpc.Entry, error) {
+	if q.At != "" {
+		return rpc.Entry{}, failure(rpc.CodeInvalid, "give one of rev and at, not both")
+	}
+	c, err := r.revisionOf(ctx, f, q.Key, q.Rev)
+	if err != nil {
+		return rpc.Entry{}, err
+	}
+	e, err := r.graph.Entry(f.ID, q.Key)
+	if err != nil {
+		return rpc.Entry{}, outward(err)
+	}
+	rev := c.Revision
+	out := rpc.Entry{
+		Key: q.Key, Fork: f.Name, Kind: crdt.Kind(rev.Kind), Deleted: rev.Deleted, Heads: headIDs(&e), Token: tokenOf(&e),
+		RevisionCount: max(e.Count, 1) - 1, Revision: c.ID, Block: c.Block, Node: r.nodeName(c.Node),
+		Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time), Message: c.Note.Message,
+	}
+	if !q.Meta && !rev.Deleted {
+		out.Value, err = r.graph.ChangePayload(&c)
+	}
+	return out, outward(err)
+}
+
+// List implements rpc.Values.
+func (r *Replica) List(ctx context.Context, q rpc.ListRequest) iter.Seq2[rpc.Entry, error] {
+	return func(yield func(rpc.Entry, error) bool) {
+		f, err := r.fork(q.Fork)
+		if err != nil {
+			yield(rpc.Entry{}, err)
+			return
+		}
+		at, err := r.pastEntry(f, q.At)
+		if err != nil {
+			yield(rpc.Entry{}, err)
+			return
+		}
+		for e, err := range r.graph.Entries(ctx, f.ID, q.Prefix, q.After) {
+			if err == nil && at != nil {
+				e, err = at(e.Key)
+			}
+			if err != nil {
+				yield(rpc.Entry{}, outward(err))
+				return
+			}
+			if v := viewOf(&e); v.Absent() {
+				continue
+			}
+			out, err := r.describe(f, &e, q.Values, true)
+			if !yield(out, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// pastEntry returns how to read a key at what a person named; nil for now.
+func (r *Replica) pastEntry(f dag.Fork, at string) (func(key string) (dag.Entry, error), error) {
+	if at == "" {
+		return nil, nil
+	}
+	cut, err := r.cut(at)
+	if err != nil {
+		return nil, err
+	}
+	return func(key string) (dag.Entry, error) { return r.graph.EntryAt(f.ID, key, cut) }, nil
+}
+
+// Info implements rpc.Histories.
+func (r *Replica) Info(_ context.Context, k rpc.KeyRef) (rpc.Info, error) {
+	if err := checkKey(k.Key); err != nil {
+		return rpc.Info{}, err
+	}
+	f, err := r.fork(k.Fork)
+	if err != nil {
+		return rpc.Info{}, err
+	}
+	e, err := r.graph.Entry(f.ID, k.Key)
+	if err != nil {
+		return rpc.Info{}, outward(err)
+	}
+	if len(e.Heads) == 0 {
+		return rpc.Info{}, failure(rpc.CodeNotFound, "the key %q is not there", k.Key)
+	}
+	v := viewOf(&e)
+	out := rpc.Info{
+		Key: e.Key, RevisionCount: e.Count - 1, Heads: headIDs(&e), Fork: f.Name, Kind: v.Kind, Deleted: v.Absent(),
+		Conflict: len(v.Conflicts) > 0, First: timeOf(e.First), Token: tokenOf(&e),
+	}
+	for i := range e.Heads {
+		if t := timeOf(e.Heads[i].Time); t.After(out.Last) {
+			out.Last = t
+		}
+	}
+	if h := served(&e, &v); h != nil {
+		out.Size = h.Size
+	}
+	return out, nil
+}
+
+// find resolves the text form of an id, or a distinctive part of one.
+func (r *Replica) find(text string) (dag.Matches, error) {
+	if id, err := dag.ParseRevisionID(text); err == nil {
+		text = id.String()[len(text)-52:]
+	}
+	m, err := r.graph.Find(strings.ToLower(text))
+	return m, outward(err)
+}

@@ -1,0 +1,386 @@
+package daemon
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"crush/crdt"
+	"crush/dag"
+	"crush/rpc"
+)
+
+// revisionOf resolves what a person typed to a revision of a key on a fork.
+func (r *Replica) revisionOf(ctx context.Context, f dag.Fork, key string, ref rpc.Ref) (dag.Change, error) {
+	if n, ok := strings.CutPrefix(string(ref), "head~"); ok || ref == "head" {
+		return r.headBack(ctx, f, key, ref, n)
+	}
+	m, err := r.find(string(ref))
+	if err != nil {
+		return dag.Change{}, err
+	}
+	var found []dag.Change
+	elsewhere := ""
+	for _, id := range m.Revisions {
+		c, err := r.graph.Revision(id)
+		if err != nil {
+			return c, outward(err)
+		}
+		ok, err := r.graph.Visible(f.ID, &c)
+		if err != nil {
+			return c, outward(err)
+		}
+		if ok && c.Revision.Key == key {
+			found = append(found, c)
+		} else {
+			elsewhere = c.Revision.Key
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return dag.Change{}, ambiguous(string(ref), changeIDs(found))
+	case elsewhere != "" && elsewhere != key:
+		return dag.Change{}, failure(rpc.CodeNotFound, "revision %s is one of %q, not of %q", ref, elsewhere, key)
+	case len(ref) < 6:
+		return dag.Change{}, failure(rpc.CodeInvalid, "%q is too short for a revision: give at least 6 characters, or head~N", string(ref))
+	}
+	return dag.Change{}, failure(rpc.CodeNotFound, "no revision %s of %q on fork %q", ref, key, f.Name)
+}
+
+func ambiguous(ref string, ids []string) error {
+	return failure(rpc.CodeAmbiguous, "%s is ambiguous; it could be %s", ref, strings.Join(ids, ", "))
+}
+
+func changeIDs(cs []dag.Change) (out []string) {
+	for _, c := range cs {
+		out = append(out, c.ID.String())
+	}
+	return out
+}
+
+// headBack walks first parents from the served head.
+func (r *Replica) headBack(ctx context.Context, f dag.Fork, key string, ref rpc.Ref, back string) (dag.Change, error) {
+	n := 0
+	if ref != "head" {
+		var err error
+		if n, err = strconv.Atoi(back); err != nil || n < 0 {
+			return dag.Change{}, failure(rpc.CodeInvalid, "%q: write head~N with a number N", string(ref))
+		}
+	}
+	e, err := r.graph.Entry(f.ID, key)
+	if err != nil {
+		return dag.Change{}, outward(err)
+	}
+	v := viewOf(&e)
+	h := served(&e, &v)
+	if h == nil {
+		return dag.Change{}, failure(rpc.CodeNotFound, "the key %q is not there", key)
+	}
+	c, err := r.graph.HeadChange(h)
+	for i := 0; i < n && err == nil; i++ {
+		if len(c.Revision.Parents) == 0 {
+			return c, failure(rpc.CodeNotFound, "%q has only %d revisions before its head", key, i)
+		}
+		if err = ctx.Err(); err == nil {
+			c, err = r.graph.Revision(c.Revision.Parents[0])
+		}
+	}
+	return c, outward(err)
+}
+
+// Log implements rpc.Histories.
+func (r *Replica) Log(ctx context.Context, q rpc.LogRequest) iter.Seq2[rpc.LogEntry, error] {
+	return func(yield func(rpc.LogEntry, error) bool) {
+		f, err := r.fork(q.Fork)
+		if err != nil {
+			yield(rpc.LogEntry{}, err)
+			return
+		}
+		changes := r.forkLog
+		if q.Key != "" && !strings.HasSuffix(q.Key, "/") {
+			changes = r.keyLog
+		}
+		for e, err := range changes(ctx, f, q) {
+			if err != nil {
+				yield(rpc.LogEntry{}, outward(err))
+				return
+			}
+			if !q.Since.IsZero() && e.Time.Before(q.Since) || q.Author != "" && e.Author != q.Author || q.Node != "" && e.Node != q.Node {
+				continue
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// keyLog yields the history of one key.
+func (r *Replica) keyLog(ctx context.Context, f dag.Fork, q rpc.LogRequest) iter.Seq2[rpc.LogEntry, error] {
+	return func(yield func(rpc.LogEntry, error) bool) {
+		var from dag.HistoryCursor
+		if q.After != "" {
+			if err := from.UnmarshalText([]byte(q.After)); err != nil {
+				yield(rpc.LogEntry{}, failure(rpc.CodeInvalid, "not a cursor of this log: %q", q.After))
+				return
+			}
+		}
+		e, err := r.graph.Entry(f.ID, q.Key)
+		if err == nil && len(e.Heads) == 0 {
+			err = failure(rpc.CodeNotFound, "the key %q is not there", q.Key)
+		}
+		if err != nil {
+			yield(rpc.LogEntry{}, err)
+			return
+		}
+		heads := headIDs(&e)
+		for c, err := range r.graph.History(ctx, f.ID, q.Key, from) {
+			var out rpc.LogEntry
+			if err == nil {
+				out, err = r.logEntry(f, &c, q.Values)
+				out.Head = slices.Contains(heads, c.ID)
+				text, _ := c.Cursor().MarshalText()
+				out.Cursor = string(text)
+			}
+			if !yield(out, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// forkLog yields the revisions of a fork, by block, newest arrival first.
+func (r *Replica) forkLog(ctx context.Context, f dag.Fork, q rpc.LogRequest) iter.Seq2[rpc.LogEntry, error] {
+	return func(yield func(rpc.LogEntry, error) bool) {
+		var lsn, index uint64
+		if q.After != "" {
+			a, b, ok := strings.Cut(q.After, ".")
+			var err1, err2 error
+			lsn, err1 = strconv.ParseUint(a, 10, 63)
+			index, err2 = strconv.ParseUint(b, 10, 31)
+			if !ok || err1 != nil || err2 != nil {
+				yield(rpc.LogEntry{}, failure(rpc.CodeInvalid, "not a cursor of this log: %q", q.After))
+				return
+			}
+			lsn++
+		}
+		for a, err := range r.graph.ForkLog(ctx, f.ID, lsn) {
+			if err != nil {
+				yield(rpc.LogEntry{}, err)
+				return
+			}
+			for i := len(a.Changes) - 1; i >= 0; i-- {
+				c := &a.Changes[i]
+				if c.Revision.Fork != f.ID || !strings.HasPrefix(c.Revision.Key, q.Key) || q.After != "" && a.LSN+1 == lsn && uint64(i) >= index {
+					continue
+				}
+				out, err := r.logEntry(f, c, q.Values)
+				out.Cursor = strconv.FormatUint(a.LSN, 10) + "." + strconv.Itoa(i)
+				if !yield(out, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// logEntry describes a change.
+func (r *Replica) logEntry(f dag.Fork, c *dag.Change, value bool) (rpc.LogEntry, error) {
+	rev := c.Revision
+	out := rpc.LogEntry{
+		Revision: c.ID, Block: c.Block, Parents: rev.Parents, Key: rev.Key, Fork: f.Name, Kind: crdt.Kind(rev.Kind),
+		Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time), Message: c.Note.Message,
+		Size: rev.Size, Deleted: rev.Deleted,
+	}
+	var err error
+	if value {
+		out.Value, err = r.graph.ChangePayload(c)
+	}
+	return out, outward(err)
+}
+
+// Show implements rpc.Histories.
+func (r *Replica) Show(ctx context.Context, id string) (rpc.Shown, error) {
+	if cid, err := crdt.ParseConflictID(id); err == nil {
+		if c, err := r.findConflict(ctx, cid); c != nil || err != nil {
+			return rpc.Shown{Conflict: c}, err
+		}
+	}
+	m, err := r.find(id)
+	if err != nil {
+		return rpc.Shown{}, err
+	}
+	switch {
+	case len(m.Revisions)+len(m.Blocks) > 1:
+		var ids []string
+		for _, x := range m.Revisions {
+			ids = append(ids, "revision "+x.String())
+		}
+		for _, x := range m.Blocks {
+			ids = append(ids, "block "+x.String())
+		}
+		return rpc.Shown{}, ambiguous(id, ids)
+	case len(m.Revisions) == 1:
+		return r.showRevision(m.Revisions[0])
+	case len(m.Blocks) == 1:
+		return r.showBlock(m.Blocks[0])
+	case len(id) < 6:
+		return rpc.Shown{}, failure(rpc.CodeInvalid, "%q is too short for an id: give at least 6 characters", id)
+	}
+	return rpc.Shown{}, failure(rpc.CodeNotFound, "no revision, block or conflict %s on this node", id)
+}
+
+func (r *Replica) showRevision(id dag.RevisionID) (rpc.Shown, error) {
+	c, err := r.graph.Revision(id)
+	if err != nil {
+		return rpc.Shown{}, outward(err)
+	}
+	f, ok := r.graph.ForkOf(c.Revision.Fork)
+	if !ok {
+		f.Name = c.Revision.Fork.String()
+	}
+	e, err := r.logEntry(f, &c, true)
+	if err == nil && ok {
+		var entry dag.Entry
+		entry, err = r.graph.Entry(f.ID, c.Revision.Key)
+		e.Head = slices.Contains(headIDs(&entry), c.ID)
+	}
+	return rpc.Shown{Revision: &e}, outward(err)
+}
+
+func (r *Replica) showBlock(id dag.BlockID) (rpc.Shown, error) {
+	a, err := r.graph.Block(id)
+	if err != nil {
+		return rpc.Shown{}, outward(err)
+	}
+	out := &rpc.BlockInfo{
+		Block: id, Chain: a.Block.Chain, Seq: a.Block.Seq, Deps: a.Block.Deps, Time: timeOf(a.Block.Time), Node: r.nodeName(a.Node),
+	}
+	if !a.Block.Prev.IsZero() {
+		out.Prev = a.Block.Prev.String()
+	}
+	if n := a.Block.Note; n != nil {
+		out.Author, out.Message = rpc.Author(n.Author), n.Message
+	}
+	for _, op := range a.Block.Ops {
+		out.Ops = append(out.Ops, op.Kind.String())
+	}
+	for i := range a.Changes {
+		c := &a.Changes[i]
+		f, ok := r.graph.ForkOf(c.Revision.Fork)
+		if !ok {
+			f.Name = c.Revision.Fork.String()
+		}
+		e, err := r.logEntry(f, c, false)
+		if err != nil {
+			return rpc.Shown{}, err
+		}
+		out.Revisions = append(out.Revisions, e)
+	}
+	return rpc.Shown{Block: out}, nil
+}
+
+// findConflict looks through every fork for an open conflict.
+func (r *Replica) findConflict(ctx context.Context, id crdt.ConflictID) (*rpc.Conflict, error) {
+	for _, f := range r.graph.Forks() {
+		for e, err := range r.graph.Entries(ctx, f.ID, "", "") {
+			if err != nil {
+				return nil, outward(err)
+			}
+			if len(e.Heads) < 2 {
+				continue
+			}
+			v := viewOf(&e)
+			if !slices.ContainsFunc(v.Conflicts, func(c crdt.Conflict) bool { return c.ID == id }) {
+				continue
+			}
+			cs, err := r.conflicts(f, &e, &v)
+			if err != nil {
+				return nil, err
+			}
+			for i := range cs {
+				if cs[i].ID == id {
+					return &cs[i], nil
+				}
+			}
+		}
+	}
+	return nil, nil
+}
+
+// Previous implements rpc.Ancestry.
+func (r *Replica) Previous(ctx context.Context, k rpc.KeyRef) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		f, err := r.fork(k.Fork)
+		if err != nil {
+			return // not there
+		}
+		e, err := r.graph.Entry(f.ID, k.Key)
+		if err != nil {
+			yield(nil, outward(err))
+			return
+		}
+		v := viewOf(&e)
+		if v.Absent() {
+			return
+		}
+		for c, err := range r.graph.History(ctx, f.ID, k.Key, dag.HistoryCursor{}) {
+			if err == nil && c.Revision.Deleted {
+				return
+			}
+			if err == nil && c.ID == dag.RevisionID(v.Served) {
+				continue
+			}
+			var value []byte
+			if err == nil {
+				value, err = r.graph.ChangePayload(&c)
+			}
+			if !yield(value, outward(err)) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// PreviousCount implements rpc.Ancestry.
+func (r *Replica) PreviousCount(_ context.Context, k rpc.KeyRef) (uint64, error) {
+	f, err := r.fork(k.Fork)
+	if err != nil {
+		return 0, nil // not there
+	}
+	e, err := r.graph.Entry(f.ID, k.Key)
+	if err != nil {
+		return 0, outward(err)
+	}
+	if v := viewOf(&e); v.Absent() {
+		return 0, nil
+	}
+	return max(e.SinceDelete, 1) - 1, nil
+}
+
+// ForkKeys implements rpc.Ancestry.
+func (r *Replica) ForkKeys(ctx context.Context, fork, prefix string) iter.Seq2[rpc.KeyRef, error] {
+	return func(yield func(rpc.KeyRef, error) bool) {
+		for _, f := range r.graph.Forks() {
+			if fork != "" && f.Name != fork {
+				continue
+			}
+			for e, err := range r.graph.Entries(ctx, f.ID, prefix, "") {
+				if err != nil {
+					yield(rpc.KeyRef{}, outward(err))
+					return
+				}
+				if v := viewOf(&e); v.Absent() {
+					continue
+				}
+				if !yield(rpc.KeyRef{Fork: f.Name, Key: e.Key}, nil) {
+					return
+				}
+			}
+		}
+	}
+}

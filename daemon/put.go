@@ -1,0 +1,331 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"crush/crdt"
+	"crush/dag"
+	"crush/rpc"
+)
+
+// condition is the context that a writer gave.
+type condition struct {
+	base, match *seenHeads
+	absent      bool
+}
+
+// condition reads the tokens of a write, and waits until the heads of a base
+// token are here, or ctx ends.
+func (r *Replica) condition(ctx context.Context, fork dag.ForkID, key string, base, match rpc.Token, absent bool) (c condition, err error) {
+	c.absent = absent
+	given := 0
+	for _, set := range []bool{base != "", match != "", absent} {
+		if set {
+			given++
+		}
+	}
+	if given > 1 {
+		return c, failure(rpc.CodeInvalid, "at most one of base, if-match and if-absent can be given")
+	}
+	if base != "" {
+		s, err := parseToken(base, fork, key)
+		if err != nil {
+			return c, err
+		}
+		c.base = &s
+		return c, r.awaitRevisions(ctx, s.heads)
+	}
+	if match != "" {
+		s, err := parseToken(match, fork, key)
+		if err != nil {
+			return c, err
+		}
+		c.match = &s
+	}
+	return c, nil
+}
+
+// awaitRevisions returns when all revisions are applied here. A context
+// without a deadline does not wait.
+func (r *Replica) awaitRevisions(ctx context.Context, ids []dag.RevisionID) error {
+	for _, id := range ids {
+		for {
+			changed := r.graph.Changed()
+			_, err := r.graph.Revision(id)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, dag.ErrNotFound) {
+				return outward(err)
+			}
+			missing := failure(rpc.CodeNotHere, "the token names revision %s, which is not on this node yet", id.Short())
+			if _, ok := ctx.Deadline(); !ok {
+				return missing
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return missing
+			}
+		}
+	}
+	return nil
+}
+
+// parents decides the context of a write to an entry, or refuses it.
+func (c *condition) parents(e *dag.Entry, v *crdt.View) ([]dag.RevisionID, error) {
+	switch {
+	case c.match != nil && !c.match.matches(headIDs(e)):
+		return nil, failure(rpc.CodeStale, "%q has changed since the token was read; read it again", e.Key)
+	case c.absent && !v.Absent():
+		return nil, failure(rpc.CodeStale, "%q exists already", e.Key)
+	case c.base == nil:
+		return parentsOf(e, v), nil
+	case !c.base.summed:
+		return parentsFrom(e, v, c.base.heads), nil
+	case c.base.matches(headIDs(e)):
+		return parentsOf(e, v), nil
+	}
+	return nil, failure(rpc.CodeStale, "the token of %q stands for too many heads to write on, and they have changed; read it again", e.Key)
+}
+
+// parentsFrom lists the heads of a token, the served one first if it is among
+// them.
+func parentsFrom(e *dag.Entry, v *crdt.View, heads []dag.RevisionID) []dag.RevisionID {
+	out := slices.Clone(heads)
+	if i := slices.Index(out, dag.RevisionID(v.Served)); i > 0 {
+		copy(out[1:], out[:i])
+		out[0] = dag.RevisionID(v.Served)
+	}
+	return out
+}
+
+// kindFor decides the kind of a write: the wanted one, else what the key has,
+// else bytes.
+func kindFor(key string, want crdt.Kind, v *crdt.View) (crdt.Kind, error) {
+	kind := want
+	if kind.IsZero() && v.Exists() {
+		kind = v.Kind
+	}
+	switch {
+	case kind.IsZero():
+		return crdt.Bytes, nil
+	case kind.Opaque():
+		return 0, failure(rpc.CodeInvalid, "%q is of kind %s, which this version cannot write; give --type bytes or text to replace it", key, kind)
+	}
+	return kind, nil
+}
+
+func checkValue(key string, kind crdt.Kind, value []byte) error {
+	if len(value) > dag.MaxValue {
+		return failure(rpc.CodeTooLarge, "the value of %q has %d bytes, the limit is %d", key, len(value), dag.MaxValue)
+	}
+	if kind == crdt.Text {
+		if err := crdt.ValidText(value); err != nil {
+			return &rpc.Error{Code: rpc.CodeUnparsed, Message: "the value of \"" + key + "\": " + err.Error(), Cause: err}
+		}
+	}
+	return nil
+}
+
+// Put implements rpc.Values.
+func (r *Replica) Put(ctx context.Context, q rpc.PutRequest) (rpc.Written, error) {
+	if err := checkKey(q.Key); err != nil {
+		return rpc.Written{}, err
+	}
+	if err := checkValue(q.Key, q.Kind, q.Value); err != nil {
+		return rpc.Written{}, err
+	}
+	id, err := r.forkToWrite(q.Fork, q.CreateFork)
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	cond, err := r.condition(ctx, id, q.Key, q.Base, q.IfMatch, q.IfAbsent)
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	var out rpc.Written
+	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
+		if q.CreateFork {
+			if _, err := tx.NameFork(q.Fork); err != nil {
+				return failure(rpc.CodeInvalid, "%s", err)
+			}
+		}
+		var err error
+		out, err = putIn(tx, id, &q, &cond)
+		return err
+	})
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	out.Block, out.Revision = rec.Block, rec.Revisions[0]
+	return out, nil
+}
+
+// forkToWrite returns the id of the fork of a name, which need not exist yet
+// if it is to be created.
+func (r *Replica) forkToWrite(name string, create bool) (dag.ForkID, error) {
+	f, err := r.fork(name)
+	if err != nil && create {
+		return dag.NamedFork(name), nil
+	}
+	return f.ID, err
+}
+
+// putIn adds the revision of a put to a commit.
+func putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *condition) (out rpc.Written, err error) {
+	e, err := tx.Entry(fork, q.Key)
+	if err != nil {
+		return out, err
+	}
+	v := viewOf(e)
+	parents, err := cond.parents(e, &v)
+	if err != nil {
+		return out, err
+	}
+	kind, err := kindFor(q.Key, q.Kind, &v)
+	if err != nil {
+		return out, err
+	}
+	if err := checkValue(q.Key, kind, q.Value); err != nil {
+		return out, err
+	}
+	if v.Opaque && cond.base == nil && cond.match == nil {
+		return out, failure(rpc.CodeConflict, "%q holds a value of a kind that this version does not know; read it and write with --base", q.Key)
+	}
+	err = tx.Put(dag.Draft{Fork: fork, Key: q.Key, Parents: parents, Kind: uint64(kind), Payload: q.Value})
+	if err != nil {
+		return out, err
+	}
+	return afterWrite(tx, fork, q.Key, &v, len(parents))
+}
+
+// afterWrite describes a key after a write to it.
+func afterWrite(tx *dag.Tx, fork dag.ForkID, key string, before *crdt.View, parents int) (out rpc.Written, err error) {
+	e, err := tx.Entry(fork, key)
+	if err != nil {
+		return out, err
+	}
+	after := viewOf(e)
+	out = rpc.Written{Heads: headIDs(e), Token: tokenOf(e), Conflict: len(after.Conflicts) > 0, Sibling: len(e.Heads) > 1}
+	if len(before.Conflicts) > 0 && len(after.Conflicts) == 0 && parents > 1 {
+		out.Settled = len(before.Conflicts[0].Sides)
+	}
+	return out, nil
+}
+
+// Delete implements rpc.Values.
+func (r *Replica) Delete(ctx context.Context, q rpc.DeleteRequest) (rpc.Written, error) {
+	f, err := r.fork(q.Fork)
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	if q.Recursive {
+		return r.deleteBelow(ctx, f, q)
+	}
+	if err := checkKey(q.Key); err != nil {
+		return rpc.Written{}, err
+	}
+	cond, err := r.condition(ctx, f.ID, q.Key, q.Base, q.IfMatch, false)
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	// A poller deletes keys that are not there: find that out without a place
+	// in the queue of writers.
+	if e, err := r.graph.Entry(f.ID, q.Key); err == nil && cond.base == nil && cond.match == nil {
+		if v := viewOf(&e); v.Absent() && len(v.Conflicts) == 0 {
+			return unchanged(&e), nil
+		}
+	}
+	var out rpc.Written
+	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
+		var err error
+		out, err = deleteIn(tx, f.ID, q.Key, &cond)
+		return err
+	})
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	if out.Block = rec.Block; len(rec.Revisions) > 0 {
+		out.Revision = rec.Revisions[0]
+	}
+	return out, nil
+}
+
+func unchanged(e *dag.Entry) rpc.Written {
+	return rpc.Written{Heads: headIDs(e), Token: tokenOf(e), Unchanged: true}
+}
+
+// deleteIn adds the delete of a key to a commit, unless it is not there.
+func deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condition) (out rpc.Written, err error) {
+	e, err := tx.Entry(fork, key)
+	if err != nil {
+		return out, err
+	}
+	v := viewOf(e)
+	parents, err := cond.parents(e, &v)
+	if err != nil {
+		return out, err
+	}
+	if v.Absent() && len(v.Conflicts) == 0 && (cond.base == nil || len(parents) == 0) {
+		return unchanged(e), nil
+	}
+	kind := v.Kind
+	if kind.IsZero() {
+		kind = crdt.Bytes
+	}
+	err = tx.Put(dag.Draft{Fork: fork, Key: key, Parents: parents, Kind: uint64(kind), Deleted: true})
+	if err != nil {
+		return out, err
+	}
+	out, err = afterWrite(tx, fork, key, &v, len(parents))
+	out.Keys = 1
+	return out, err
+}
+
+// deleteBelow deletes every key that starts with q.Key, as one change.
+func (r *Replica) deleteBelow(ctx context.Context, f dag.Fork, q rpc.DeleteRequest) (rpc.Written, error) {
+	if !strings.HasSuffix(q.Key, "/") {
+		return rpc.Written{}, failure(rpc.CodeInvalid, "deleting below %q: the prefix must end in a slash", q.Key)
+	}
+	keys, err := r.presentKeys(ctx, f.ID, q.Key)
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	var n int
+	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
+		n = 0
+		for _, key := range keys {
+			out, err := deleteIn(tx, f.ID, key, &condition{})
+			if err != nil {
+				return err
+			}
+			n += out.Keys
+		}
+		return nil
+	})
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	out := rpc.Written{Block: rec.Block, Heads: []dag.RevisionID{}, Keys: n, Unchanged: n == 0}
+	if n > 0 {
+		out.Revision = rec.Revisions[0]
+	}
+	return out, nil
+}
+
+// presentKeys lists the keys below a prefix that are there.
+func (r *Replica) presentKeys(ctx context.Context, fork dag.ForkID, prefix string) (keys []string, err error) {
+	for e, err := range r.graph.Entries(ctx, fork, prefix, "") {
+		if err != nil {
+			return nil, outward(err)
+		}
+		if v := viewOf(&e); !v.Absent() || len(v.Conflicts) > 0 {
+			keys = append(keys, e.Key)
+		}
+	}
+	return keys, nil
+}

@@ -1,0 +1,211 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"crush/crdt"
+	"crush/dag"
+	"crush/rpc"
+)
+
+// ReplicaConfig is what a replica is opened with.
+type ReplicaConfig struct {
+	// Dir is the directory of the LevelDB; unused if Store is set.
+	Dir string
+	// Store replaces the LevelDB, for tests and simulations.
+	Store dag.Store
+	// Key is the node's.
+	Key dag.NodeKey
+	// Fingerprint says where the store is; see dag.Config.
+	Fingerprint string
+	// Name and Zone of this node, if the replica founds a cluster.
+	Name, Zone string
+	// Unfounded leaves an empty replica without a cluster, to join one.
+	Unfounded bool
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Announce is called with every block that this node writes, after it is
+	// on disk. It must not block. Nil for nobody.
+	Announce func(dag.Bundle)
+	// Logger gets what the operator should know; nil discards.
+	Logger *slog.Logger
+}
+
+// Replica is the store of one node: it joins the history that package dag
+// keeps with the rules of package crdt. It needs neither network nor socket.
+// Its methods are safe for concurrent use; their errors are *rpc.Error, or of
+// the context.
+type Replica struct {
+	graph    *dag.Graph
+	now      func() time.Time
+	announce func(dag.Bundle)
+	log      *slog.Logger
+}
+
+var (
+	_ rpc.Values    = (*Replica)(nil)
+	_ rpc.Histories = (*Replica)(nil)
+	_ rpc.Changes   = (*Replica)(nil)
+	_ rpc.Ancestry  = (*Replica)(nil)
+)
+
+// OpenReplica opens the store, and founds a cluster of one node if it is
+// empty. Damage is an error with rpc.CodeDamaged.
+func OpenReplica(ctx context.Context, cfg ReplicaConfig) (*Replica, error) {
+	r := &Replica{now: cfg.Now, announce: cfg.Announce, log: cfg.Logger}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	store := cfg.Store
+	if store == nil {
+		db, err := dag.OpenLevelDB(cfg.Dir, false)
+		if err != nil {
+			return nil, outward(err)
+		}
+		store = db
+	}
+	g, err := dag.Open(ctx, dag.Config{Store: store, Key: cfg.Key, Now: r.now, Fingerprint: cfg.Fingerprint})
+	if err != nil {
+		return nil, outward(errors.Join(err, store.Close()))
+	}
+	r.graph = g
+	if g.Cluster().IsZero() && !cfg.Unfounded {
+		if _, err := g.Found(ctx, dag.Member{Name: cfg.Name, Zone: cfg.Zone}); err != nil {
+			return nil, outward(errors.Join(err, g.Close()))
+		}
+	}
+	return r, nil
+}
+
+// Close waits for the write under way and closes the store.
+func (r *Replica) Close() error { return r.graph.Close() }
+
+// Graph is the history below the replica. Writing to it passes by the rules.
+func (r *Replica) Graph() *dag.Graph { return r.graph }
+
+// outward gives errors of the packages below the code that clients see.
+func outward(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*rpc.Error](err); ok {
+		return err
+	}
+	code := rpc.CodeInternal
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, dag.ErrCorrupt):
+		code = rpc.CodeDamaged
+	case errors.Is(err, dag.ErrReadOnly):
+		code = rpc.CodeReadOnly
+	case errors.Is(err, dag.ErrTooLarge):
+		code = rpc.CodeTooLarge
+	case errors.Is(err, dag.ErrBadKey), errors.Is(err, dag.ErrBadID):
+		code = rpc.CodeInvalid
+	case errors.Is(err, dag.ErrNotWriter):
+		code = rpc.CodeDenied
+	case errors.Is(err, dag.ErrNotFound):
+		code = rpc.CodeNotFound
+	}
+	return &rpc.Error{Code: code, Message: err.Error(), Cause: err}
+}
+
+func failure(code rpc.Code, format string, args ...any) error {
+	return &rpc.Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// fork finds the fork that a name reads from.
+func (r *Replica) fork(name string) (dag.Fork, error) {
+	if name == "" {
+		name = dag.DefaultForkName
+	}
+	f, ok := r.graph.ForkNamed(name)
+	if !ok {
+		return f, noFork(name)
+	}
+	return f, nil
+}
+
+func noFork(name string) error {
+	return failure(rpc.CodeNotFound, "there is no fork %q on this node", name)
+}
+
+// checkKey refuses what cannot be a key.
+func checkKey(key string) error { return outward(dag.ValidKey(key)) }
+
+// viewOf computes what a read of an entry returns.
+func viewOf(e *dag.Entry) crdt.View {
+	var buf [4]crdt.Write
+	v := crdt.Visible{Fork: crdt.ForkID(e.Fork), Key: e.Key, Heads: buf[:0]}
+	for i := range e.Heads {
+		h := &e.Heads[i]
+		v.Heads = append(v.Heads, crdt.Write{
+			ID: crdt.RevisionID(h.ID), Chain: crdt.ChainID(h.Place.Chain), Time: h.Time,
+			Kind: crdt.Kind(h.Kind), Deleted: h.Deleted, Value: crdt.Sum(h.Value),
+		})
+	}
+	return v.View()
+}
+
+// served returns the head that the view serves; nil if there is none.
+func served(e *dag.Entry, v *crdt.View) *dag.Head {
+	for i := range e.Heads {
+		if crdt.RevisionID(e.Heads[i].ID) == v.Served {
+			return &e.Heads[i]
+		}
+	}
+	return nil
+}
+
+func headIDs(e *dag.Entry) []dag.RevisionID {
+	out := make([]dag.RevisionID, len(e.Heads))
+	for i := range e.Heads {
+		out[i] = e.Heads[i].ID
+	}
+	return out
+}
+
+// parentsOf lists the heads, the served one first.
+func parentsOf(e *dag.Entry, v *crdt.View) []dag.RevisionID {
+	out := headIDs(e)
+	for i, id := range out {
+		if crdt.RevisionID(id) == v.Served {
+			copy(out[1:], out[:i])
+			out[0] = id
+		}
+	}
+	return out
+}
+
+// nodeName is what people call a node: its name in the member list, else the
+// end of its id.
+func (r *Replica) nodeName(id dag.NodeID) string {
+	if m, ok := r.graph.Member(id); ok && m.Name != "" {
+		return m.Name
+	}
+	return id.Short()
+}
+
+func timeOf(unixMilli int64) time.Time { return time.UnixMilli(unixMilli).UTC() }
+
+func noteOf(c rpc.Claim) dag.Note { return dag.Note{Author: string(c.Author), Message: c.Message} }
+
+// commit runs fn as one atomic write and announces the block.
+func (r *Replica) commit(ctx context.Context, c rpc.Claim, fn func(*dag.Tx) error) (dag.Receipt, error) {
+	rec, err := r.graph.Commit(ctx, noteOf(c), fn)
+	if err != nil {
+		return rec, outward(err)
+	}
+	if r.announce != nil && rec.Bundle != nil {
+		r.announce(rec.Bundle)
+	}
+	return rec, nil
+}
