@@ -192,7 +192,7 @@ func (g *Graph) write(w *workspace) error {
 		return err
 	}
 	next := g.gather(w)
-	if err := g.store.Write(&w.batch, true); err != nil {
+	if err := g.store.Write(&w.batch, !g.unsynced); err != nil {
 		g.failed = fmt.Errorf("%w: %w", ErrReadOnly, err)
 		m := *g.moment.Load()
 		m.failed = g.failed

@@ -40,6 +40,7 @@ type Graph struct {
 	clock       func() time.Time
 	rand        io.Reader
 	fingerprint string
+	unsynced    bool // batches need not be on disk: the graph is scratch
 
 	moment atomic.Pointer[moment] // replaced after each batch
 
