@@ -29,18 +29,24 @@ func (x *exchange) readBody(limit int64, refusal string) ([]byte, error) {
 	if length == 0 {
 		return []byte{}, nil
 	}
-	body := &bodyReader{x: x}
-	defer body.done()
+	body := newBodyReader(x)
 	if length > 0 {
 		value := make([]byte, length)
-		_, err := io.ReadFull(body, value)
-		return value, err
+		if _, err := io.ReadFull(body, value); err != nil {
+			return nil, err
+		}
+		body.done()
+		return value, nil
 	}
 	value, err := io.ReadAll(io.LimitReader(body, limit+1))
-	if err == nil && int64(len(value)) > limit {
-		err = &Error{Code: CodeTooLarge, Message: fmt.Sprintf(refusal, limit)}
+	if err != nil {
+		return nil, err
 	}
-	return value, err
+	if int64(len(value)) > limit {
+		return nil, &Error{Code: CodeTooLarge, Message: fmt.Sprintf(refusal, limit)}
+	}
+	body.done()
+	return value, nil
 }
 
 // readJSON reads a request's body, one JSON object without unknown members.
@@ -69,11 +75,14 @@ func decodeStrictly(r io.Reader, v any) error {
 }
 
 // bodyReader is a request's body with a deadline that moves with each chunk.
+// ServeHTTP has set the first one.
 type bodyReader struct {
 	x    *exchange
 	read int64
 	next int64 // where the deadline moves
 }
+
+func newBodyReader(x *exchange) *bodyReader { return &bodyReader{x: x, next: chunk} }
 
 // Read returns an *Error when the body breaks off or comes too slowly.
 func (b *bodyReader) Read(p []byte) (int, error) {
@@ -97,7 +106,8 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// done lifts the deadline, which would else end the request itself.
+// done lifts the deadline after the last byte: it would else end the request
+// itself. It stays on a body that was given up.
 func (b *bodyReader) done() { b.x.readUntil(time.Time{}) }
 
 // readUntil and writeUntil set deadlines. Their error means a connection that

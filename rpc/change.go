@@ -77,8 +77,7 @@ func (x *exchange) readBatch(r *ApplyRequest) error {
 	if x.r.ContentLength > x.limits.Batch {
 		return x.batchTooLarge()
 	}
-	body := &bodyReader{x: x}
-	defer body.done()
+	body := newBodyReader(x)
 	limited := &io.LimitedReader{R: body, N: x.limits.Batch + 1}
 	var err error
 	if strings.HasPrefix(x.header("Content-Type"), contentLines) {
@@ -96,6 +95,9 @@ func (x *exchange) readBatch(r *ApplyRequest) error {
 	}
 	if limited.N <= 0 {
 		return x.batchTooLarge()
+	}
+	if err == nil {
+		body.done()
 	}
 	return err
 }

@@ -126,6 +126,11 @@ type exchange struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{handler: h, w: w, r: r}
 	defer x.recover()
+	if r.ContentLength != 0 {
+		// Also for a body that nobody reads: net/http reads on to the next
+		// request.
+		x.readUntil(time.Now().Add(h.limits.ChunkIn))
+	}
 	err := h.guard(r)
 	if err == nil {
 		err = x.dispatch()

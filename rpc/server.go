@@ -175,6 +175,8 @@ func (s *Server) add(l net.Listener, h HandlerConfig) {
 		MaxHeaderBytes:    limits.Header,
 		ErrorLog:          slog.NewLogLogger(h.Logger.Handler(), slog.LevelDebug),
 		Protocols:         &protocols,
+
+		DisableGeneralOptionsHandler: true,
 	}})
 }
 

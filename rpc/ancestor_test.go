@@ -1,0 +1,143 @@
+package rpc
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strings"
+	"testing"
+)
+
+// TestAncestor is a script of requests with the bodies that the ancestor's
+// clients know.
+func TestAncestor(t *testing.T) {
+	h := NewHandler(HandlerConfig{Service: newFake().service()})
+	one, two := base64.StdEncoding.EncodeToString([]byte("test one")), base64.StdEncoding.EncodeToString([]byte("test two"))
+	patch := func(toOlder string) string {
+		p, _ := json.Marshal(map[string]Patch{
+			"one": Diff([]byte("test two"), []byte("test one")), "two": Diff([]byte("test one"), []byte("test two")),
+		}[toOlder])
+		return string(p)
+	}
+	for i, step := range []struct {
+		method, target, body string
+		status               int
+		want                 string
+	}{
+		{"GET", "/key", "", 200, `[]`},
+		{"GET", "/key/fork", "", 200, `[]`},
+		{"GET", "/key/info", "", 200, `{"key":"key","revision_count":0}`},
+		{"DELETE", "/key", "", 200, `{"status":"ok"}`},
+		{"DELETE", "/key/fork", "", 200, `{"status":"ok"}`},
+		{"GET", "/keys", "", 200, `[]`},
+		{"GET", "/keys?prefix=a&fork=nosuch", "", 200, `[]`},
+		{"PUT", "/key", "test one", 200, `{"status":"ok"}`},
+		{"PUT", "/key", "test two", 200, `{"status":"ok"}`},
+		{"PUT", "/key", "test one", 200, `{"status":"ok"}`},
+		{"GET", "/key", "", 200, `["` + one + `",[]]`},
+		{"GET", "/key?revisions=garbage", "", 200, `["` + one + `",[]]`},
+		{"GET", "/key?revisions=-1", "", 200, `["` + one + `",[]]`},
+		{"GET", "/key?patch=true", "", 200, `["` + one + `",[]]`},
+		{"GET", "/key?revisions=1", "", 200, `["` + one + `",[[["eq","dGVzdCA="],["ins","dHc="],["eq","bw=="],["del","bmU="]]]]`},
+		{"GET", "/key?revisions=all", "", 200, `["` + one + `",[` + patch("two") + `,` + patch("one") + `]]`},
+		{"GET", "/key?revisions=99&patch=true", "", 200, `["` + one + `",["` + two + `","` + one + `"]]`},
+		{"GET", "/key?revisions=1&patch=true", "", 200, `["` + one + `",["` + two + `"]]`},
+		{"GET", "/key/info", "", 200, `{"key":"key","revision_count":2}`},
+		{"GET", "/key/default/info", "", 200, `{"key":"key","revision_count":2}`},
+		{"GET", "/key/default", "", 200, `["` + one + `",[]]`},
+		{"PUT", "/key/fork", "\x00\xff", 200, `{"status":"ok"}`},
+		{"GET", "/key/fork", "", 200, `["AP8=",[]]`},
+		{"PUT", "/a%2Fb:c%20%22%3Cé", "", 200, `{"status":"ok"}`},
+		{"GET", "/a%2Fb:c%20%22%3Cé?revisions=all", "", 200, `["",[]]`},
+		{"GET", "/keys", "", 200, `["default:a/b:c \"<é","default:key","fork:key"]`},
+		{"GET", "/keys?prefix=", "", 200, `["default:a/b:c \"<é","default:key"]`},
+		{"GET", "/keys?prefix=k", "", 200, `["default:key"]`},
+		{"GET", "/keys?prefix=k&fork=fork", "", 200, `["fork:key"]`},
+		{"GET", "/a%2Fb:c%20%22%3Cé/info", "", 200, `{"key":"a/b:c \"<é","revision_count":0}`},
+		{"PUT", "/keys", "a key of that name", 200, `{"status":"ok"}`},
+		{"GET", "/%6Beys/default/info", "", 200, `{"key":"keys","revision_count":0}`},
+		{"PUT", "/%61pi", "v", 200, `{"status":"ok"}`},
+		{"GET", "/%61pi", "", 200, `["dg==",[]]`},
+		{"DELETE", "/key", "", 200, `{"status":"ok"}`},
+		{"GET", "/key?revisions=all", "", 200, `[]`},
+		{"GET", "/key/info", "", 200, `{"key":"key","revision_count":0}`},
+		{"PUT", "/key", "test two", 200, `{"status":"ok"}`},
+		{"GET", "/key?revisions=all", "", 200, `["` + two + `",[]]`},
+		{"POST", "/key/default/fork/other", "", 404, `{"error":"not_found","message":"this build has no forks and merges yet","status":"error"}`},
+		{"POST", "/key/default/merge/other", "", 404, `{"error":"not_found","message":"this build has no forks and merges yet","status":"error"}`},
+		{"POST", "/key", "", 405, `{"error":{"code":"method","message":"POST is not for this path: it takes GET, HEAD, PUT, DELETE"}}`},
+		{"PUT", "/key/info", "", 405, `{"error":{"code":"method","message":"PUT is not for this path: it takes GET, HEAD"}}`},
+		{"GET", "/a/b/c", "", 404, `{"error":{"code":"not_found","message":"there is no such route: a slash of a key is sent as %2F"}}`},
+	} {
+		w := call(h, step.method, step.target, strings.NewReader(step.body))
+		if got := w.Body.String(); w.Code != step.status || got != step.want {
+			t.Errorf("step %d, %s %s: got %d %s, want %d %s", i, step.method, step.target, w.Code, got, step.status, step.want)
+		}
+		if got := w.Header().Get("Content-Type"); got != "application/json; charset=utf-8" {
+			t.Errorf("step %d: content type %q", i, got)
+		}
+	}
+}
+
+func TestAncestorDeletesNothingQuietly(t *testing.T) {
+	f := newFake()
+	h := NewHandler(HandlerConfig{Service: f.service()})
+	for range 3 {
+		want(t, call(h, "DELETE", "/nothing", nil), 200, "ok")
+	}
+	if len(f.events) != 0 {
+		t.Errorf("deleting nothing wrote %v", f.events)
+	}
+}
+
+// restless writes the key when its history is read.
+type restless struct {
+	*fake
+
+	writes int
+}
+
+func (f *restless) Previous(ctx context.Context, k KeyRef) iter.Seq2[[]byte, error] {
+	if f.writes > 0 {
+		f.writes--
+		f.Put(ctx, PutRequest{KeyRef: k, Value: fmt.Appendf(nil, "write %d", f.writes)})
+	}
+	return f.fake.Previous(ctx, k)
+}
+
+func TestAncestorHistoryFitsItsValue(t *testing.T) {
+	for _, writes := range []int{1, 3, steadyReads + 5} {
+		f := &restless{fake: newFake(), writes: writes}
+		service := f.service()
+		service.Ancestry = f
+		h := NewHandler(HandlerConfig{Service: service})
+		call(h, "PUT", "/key", strings.NewReader("first"))
+		call(h, "PUT", "/key", strings.NewReader("second"))
+		w := call(h, "GET", "/key?revisions=all&patch=true", nil)
+		var got struct{ v []any }
+		if err := json.Unmarshal(w.Body.Bytes(), &got.v); err != nil {
+			t.Fatalf("%s: %v", w.Body, err)
+		}
+		if writes > steadyReads {
+			continue // answered all the same
+		}
+		if history := got.v[1].([]any); len(history) != writes+1 || history[0] == got.v[0] {
+			t.Errorf("%d writes: got %v", writes, got.v)
+		}
+	}
+}
+
+func TestAncestorStreams(t *testing.T) {
+	f := newFake()
+	h := NewHandler(HandlerConfig{Service: f.service()})
+	for i := range 100 {
+		f.Put(t.Context(), PutRequest{KeyRef: KeyRef{Key: "k"}, Value: []byte(strings.Repeat(fmt.Sprint(i%10), 5000))})
+	}
+	w := call(h, "GET", "/k?revisions=all&patch=true", nil)
+	var got []any
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got[1].([]any)) != 99 {
+		t.Errorf("got %d bytes: %v", w.Body.Len(), err)
+	}
+}
