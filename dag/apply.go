@@ -143,7 +143,7 @@ func (g *Graph) vouch(w *workspace, parcels []*parcel) (fresh []*parcel, out App
 			continue
 		}
 		seen[p.id] = true
-		if _, have, err := w.locate(p.id); err != nil {
+		if _, have, err := g.findInChain(w.front, Tip{p.block.Chain, p.block.Seq, p.id}); err != nil {
 			return nil, out, err
 		} else if have {
 			continue

@@ -386,7 +386,7 @@ func (r *replaying) checkFind(s Reader) error {
 		for i := 0; i+findLen <= len(v); i += findLen {
 			e := [findLen]byte(v[i:])
 			have[e] = true
-			last = max(last, first+uint64(e[6])<<16+uint64(e[7])<<8+uint64(e[8]))
+			last = max(last, readFindRef(first, e[:]).lsn)
 		}
 		clear(want)
 		for lsn = first; lsn <= min(last, m.state.lsn) && bad == nil; lsn++ {

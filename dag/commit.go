@@ -207,23 +207,18 @@ func (g *Graph) write(w *workspace) error {
 	return nil
 }
 
-// gather adds the batch's ids to those in no segment, and writes a segment
-// when there are enough. It returns what is gathered after the batch.
+// gather returns the ids that are in no segment after the batch, and writes a
+// segment when there are enough.
 func (g *Graph) gather(w *workspace) *gathered {
-	fresh := &gathered{}
+	// Readers of what was gathered before never look behind its length.
+	next := &gathered{first: g.gathered.first, entries: g.gathered.entries}
 	for _, a := range w.applied {
-		fresh.addBlock(a.rec.lsn, a.p)
+		next.addBlock(a.rec.lsn, a.p)
 	}
-	if g.gathered.count+fresh.count < findEvery {
-		g.findMu.Lock()
-		defer g.findMu.Unlock()
-		g.gathered.merge(fresh)
-		return g.gathered
+	if next.count() < findEvery {
+		return next
 	}
-	all := &gathered{}
-	all.merge(g.gathered)
-	all.merge(fresh)
-	w.batch.Put(lsnKey(tagFind, all.first), all.segment())
+	w.batch.Put(lsnKey(tagFind, next.first), next.segment())
 	return &gathered{}
 }
 

@@ -62,8 +62,10 @@ func (g *Graph) Have(id BlockID) bool {
 	if _, ok := g.moment.Load().front.last[id]; ok {
 		return true
 	}
-	_, err := g.Block(id)
-	return err == nil
+	g.findMu.RLock()
+	defer g.findMu.RUnlock()
+	_, ok, err := findBlock(g.store, g.gathered, id)
+	return ok && err == nil
 }
 
 // ForkLog yields the blocks that wrote on a fork, newest arrival first,

@@ -3,7 +3,6 @@ package dag
 import (
 	"bytes"
 	"encoding/binary"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -27,23 +26,22 @@ type findRef struct {
 
 func findPrefix(digest [32]byte) [6]byte { return [6]byte(digest[:6]) }
 
-// gathered is the ids that are in no segment yet, by the start of the digest.
+// gathered is the ids that are in no segment yet, as entries in order of
+// arrival. There are so few that a lookup reads all of them.
 type gathered struct {
-	first uint64 // lowest lsn; 0 if empty
-	refs  map[[6]byte][]findRef
-	count int
+	first   uint64 // lowest lsn; 0 if empty
+	entries []byte // of findLen bytes each
 }
 
+func (t *gathered) count() int { return len(t.entries) / findLen }
+
 func (t *gathered) add(digest [32]byte, lsn uint64, index uint32) {
-	if t.refs == nil {
-		t.refs = map[[6]byte][]findRef{}
-	}
 	if t.first == 0 {
 		t.first = lsn
 	}
-	p := findPrefix(digest)
-	t.refs[p] = append(t.refs[p], findRef{lsn, index})
-	t.count++
+	d := lsn - t.first
+	t.entries = append(t.entries, digest[0], digest[1], digest[2], digest[3], digest[4], digest[5],
+		byte(d>>16), byte(d>>8), byte(d), byte(index>>16), byte(index>>8), byte(index))
 }
 
 // addBlock adds the ids of a block and its revisions.
@@ -54,19 +52,31 @@ func (t *gathered) addBlock(lsn uint64, p *parcel) {
 	}
 }
 
-// segment encodes what is gathered.
-func (t *gathered) segment() []byte {
-	out := make([]byte, 0, t.count*findLen)
-	prefixes := slices.SortedFunc(maps.Keys(t.refs), func(a, b [6]byte) int { return bytes.Compare(a[:], b[:]) })
-	var n [4]byte
-	for _, p := range prefixes {
-		for _, ref := range t.refs[p] {
-			out = append(out, p[:]...)
-			binary.BigEndian.PutUint32(n[:], uint32(ref.lsn-t.first))
-			out = append(out, n[1:]...)
-			binary.BigEndian.PutUint32(n[:], ref.index)
-			out = append(out, n[1:]...)
+// search yields the entries from lo to hi (inclusive).
+func (t *gathered) search(lo, hi [6]byte, yield func(findRef)) {
+	for i := 0; i < len(t.entries); i += findLen {
+		e := t.entries[i : i+findLen]
+		if bytes.Compare(e[:6], lo[:]) >= 0 && bytes.Compare(e[:6], hi[:]) <= 0 {
+			yield(readFindRef(t.first, e))
 		}
+	}
+}
+
+func readFindRef(first uint64, e []byte) findRef {
+	d := uint64(e[6])<<16 | uint64(e[7])<<8 | uint64(e[8])
+	return findRef{first + d, uint32(e[9])<<16 | uint32(e[10])<<8 | uint32(e[11])}
+}
+
+// segment returns what is gathered in order of digest.
+func (t *gathered) segment() []byte {
+	all := make([][findLen]byte, t.count())
+	for i := range all {
+		all[i] = [findLen]byte(t.entries[i*findLen:])
+	}
+	slices.SortFunc(all, func(a, b [findLen]byte) int { return bytes.Compare(a[:], b[:]) })
+	out := make([]byte, 0, len(t.entries))
+	for i := range all {
+		out = append(out, all[i][:]...)
 	}
 	return out
 }
@@ -80,9 +90,7 @@ func searchSegment(first uint64, seg []byte, lo, hi [6]byte, yield func(findRef)
 	at := func(i int) []byte { return seg[i*findLen : (i+1)*findLen] }
 	i := lowerBound(n, func(i int) bool { return bytes.Compare(at(i)[:6], lo[:]) >= 0 })
 	for ; i < n && bytes.Compare(at(i)[:6], hi[:]) <= 0; i++ {
-		e := at(i)
-		lsn := uint64(e[6])<<16 | uint64(e[7])<<8 | uint64(e[8])
-		yield(findRef{first + lsn, uint32(e[9])<<16 | uint32(e[10])<<8 | uint32(e[11])})
+		yield(readFindRef(first, at(i)))
 	}
 	return nil
 }
@@ -102,15 +110,7 @@ func lowerBound(n int, ok func(int) bool) int {
 // findIn returns the places whose digests may start between lo and hi.
 func findIn(r Reader, t *gathered, lo, hi [6]byte) ([]findRef, error) {
 	var out []findRef
-	if lo == hi {
-		out = append(out, t.refs[lo]...)
-	} else {
-		for p, refs := range t.refs {
-			if bytes.Compare(p[:], lo[:]) >= 0 && bytes.Compare(p[:], hi[:]) <= 0 {
-				out = append(out, refs...)
-			}
-		}
-	}
+	t.search(lo, hi, func(ref findRef) { out = append(out, ref) })
 	var bad error
 	err := r.Iterate(prefixRange([]byte{tagFind}), func(k, v []byte) bool {
 		bad = searchSegment(binary.BigEndian.Uint64(k[1:]), v, lo, hi, func(ref findRef) { out = append(out, ref) })
@@ -179,21 +179,4 @@ func findDigest(r Reader, t *gathered, digest [32]byte, yield func(loc, *parcel)
 		yield(at, p)
 	}
 	return nil
-}
-
-// merge adds what another has.
-func (t *gathered) merge(o *gathered) {
-	if o.count == 0 {
-		return
-	}
-	if t.refs == nil {
-		t.refs = map[[6]byte][]findRef{}
-	}
-	if t.first == 0 || o.first < t.first {
-		t.first = o.first
-	}
-	for p, refs := range o.refs {
-		t.refs[p] = append(t.refs[p], refs...)
-	}
-	t.count += o.count
 }

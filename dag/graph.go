@@ -298,7 +298,7 @@ func (g *Graph) loadGathered(ctx context.Context) error {
 		first := binary.BigEndian.Uint64(k[1:])
 		from = first
 		for i := 0; i+findLen <= len(v); i += findLen {
-			from = max(from, first+uint64(v[i+6])<<16+uint64(v[i+7])<<8+uint64(v[i+8])+1)
+			from = max(from, readFindRef(first, v[i:i+findLen]).lsn+1)
 		}
 		return false
 	})

@@ -80,15 +80,9 @@ func (g *Graph) Missing(ctx context.Context, their []Tip) iter.Seq2[Outgoing, er
 func (g *Graph) pastOfTips(f *frontier, tips []Tip) (clock, error) {
 	have := clock{}
 	for _, t := range tips {
-		at, ok := f.last[t.Block]
-		if !ok {
-			if len(f.chains[t.Chain]) == 0 {
-				continue
-			}
-			var err error
-			if at, ok, err = g.findInChain(f, t); err != nil {
-				return nil, err
-			}
+		at, ok, err := g.findInChain(f, t)
+		if err != nil {
+			return nil, err
 		}
 		if !ok {
 			continue
@@ -106,6 +100,12 @@ func (g *Graph) pastOfTips(f *frontier, tips []Tip) (clock, error) {
 func (g *Graph) findInChain(f *frontier, t Tip) (loc, bool, error) {
 	for _, l := range f.chains[t.Chain] {
 		if t.Seq < l.first || t.Seq >= l.next {
+			continue
+		}
+		if t.Seq == l.next-1 {
+			if l.tip == t.Block {
+				return loc{line: l.num, seq: t.Seq}, true, nil
+			}
 			continue
 		}
 		_, p, err := loadBlock(g.store, l.num, t.Seq)

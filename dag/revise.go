@@ -52,7 +52,6 @@ func (w *workspace) applyRevision(a *applying, i int) (fork uint32, err error) {
 	w.entries[k] = next
 	w.pending[k] = append(w.pending[k], pendingRevision{at, rec})
 	w.batch.Put(historyKey(k.fork, k.key, at), rec.encode())
-	w.revs[id] = at
 	w.state.revisions++
 	return f.num, nil
 }
@@ -121,21 +120,19 @@ func (w *workspace) checkParents(a *applying, at loc, k entryKey, e *Entry, pare
 
 // visible reports whether a revision of the key stands in the set.
 func (w *workspace) visible(k entryKey, id RevisionID, set before) (bool, error) {
-	at, ok := w.revs[id]
-	if !ok {
-		var err error
-		if at, ok, err = findRevision(w.store, w.earlier, id); !ok || err != nil {
-			return false, err
+	for _, p := range w.pending[k] {
+		if a := w.blocks[loc{line: p.loc.line, seq: p.loc.seq}]; a.p.block.Revisions[p.loc.index] == id {
+			return set.has(p.loc), nil
 		}
-		if _, err = w.store.Get(historyKey(k.fork, k.key, at)); errors.Is(err, ErrNotFound) {
-			return false, nil
-		} else if err != nil {
-			return false, err
-		}
-		return set.has(at), nil
 	}
-	ok = slices.ContainsFunc(w.pending[k], func(p pendingRevision) bool { return p.loc == at })
-	return ok && set.has(at), nil
+	at, ok, err := findRevision(w.store, w.earlier, id)
+	if !ok || err != nil {
+		return false, err
+	}
+	if _, err = w.store.Get(historyKey(k.fork, k.key, at)); errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && set.has(at), err
 }
 
 // record makes the history record of a new revision and sets head.ordinal.

@@ -20,10 +20,9 @@ type workspace struct {
 	entries map[entryKey]*Entry // as the batch leaves them so far
 	read    map[entryKey]*Entry // as the store has them
 	pending map[entryKey][]pendingRevision
-	blocks  map[loc]*applying  // of this batch, by line and seq
-	placed  map[BlockID]loc    // the same, by id
-	revs    map[RevisionID]loc // of this batch
-	applied []*applying        // the same, in order
+	blocks  map[loc]*applying // of this batch, by line and seq
+	placed  map[BlockID]loc   // the same, by id
+	applied []*applying       // the same, in order
 	arrival int64
 	earlier *gathered // ids of earlier batches that are in no segment
 }
@@ -47,7 +46,7 @@ func (g *Graph) newWorkspace(arrival int64) *workspace {
 	return &workspace{
 		store: g.store, front: m.front.clone(), forks: m.forks, roster: m.roster, state: m.state, cluster: m.cluster,
 		entries: map[entryKey]*Entry{}, read: map[entryKey]*Entry{}, pending: map[entryKey][]pendingRevision{},
-		blocks: map[loc]*applying{}, placed: map[BlockID]loc{}, revs: map[RevisionID]loc{},
+		blocks: map[loc]*applying{}, placed: map[BlockID]loc{},
 		arrival: max(arrival, 0), earlier: g.gathered,
 	}
 }
