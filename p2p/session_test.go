@@ -26,7 +26,13 @@ func newWire(t *testing.T) *wire {
 	return w
 }
 
-func fakeSession(l *fakeLog, part Part) *Session {
+// party is one side of a session.
+type party interface {
+	State
+	Blocks
+}
+
+func fakeSession(l party, part Part) *Session {
 	return NewSession(l, l, part, 1_750_000_000_000)
 }
 
@@ -42,7 +48,7 @@ type exchange struct {
 
 // run runs a session between two logs and cuts it after cut messages have
 // arrived; negative: never.
-func run(t *testing.T, opener, answerer *fakeLog, part Part, cut int) exchange {
+func run(t *testing.T, opener, answerer party, part Part, cut int) exchange {
 	t.Helper()
 	ctx := context.Background()
 	x := exchange{opener: fakeSession(opener, part), answerer: fakeSession(answerer, Answer)}
