@@ -76,7 +76,7 @@ func OpenReplica(ctx context.Context, cfg ReplicaConfig) (*Replica, error) {
 		return nil, outward(errors.Join(err, store.Close()))
 	}
 	r.graph = g
-	if g.Cluster().IsZero() && !cfg.Unfounded {
+	if g.Cluster().IsZero() && g.Joining().IsZero() && !cfg.Unfounded {
 		if _, err := g.Found(ctx, dag.Member{Name: cfg.Name, Zone: cfg.Zone}); err != nil {
 			return nil, outward(errors.Join(err, g.Close()))
 		}

@@ -137,7 +137,7 @@ func newReplay(src Reader, dst Store, report func(Fault)) *replaying {
 		store: dst, clock: func() time.Time { return time.Time{} }, changed: make(chan struct{}), gathered: &gathered{},
 		unsynced: true, key: NewNodeKey([32]byte{}),
 	}
-	g.moment.Store(&moment{front: newFrontier(), forks: newForkTable(), roster: &roster{}})
+	g.moment.Store(emptyMoment())
 	return &replaying{src: src, g: g, report: report, signed: map[uint32]uint64{}}
 }
 

@@ -91,6 +91,9 @@ func Open(ctx context.Context, cfg Config) (*Graph, error) {
 }
 
 func (g *Graph) load(ctx context.Context) error {
+	if waits, err := g.resumeJoin(); waits || err != nil {
+		return err
+	}
 	mark, err := g.store.Get(keyFormat)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -135,7 +138,7 @@ func (g *Graph) loadEmpty() error {
 	if !empty {
 		return corrupt("the store has records but no format mark")
 	}
-	g.moment.Store(&moment{front: newFrontier(), forks: newForkTable(), roster: &roster{}})
+	g.moment.Store(emptyMoment())
 	return nil
 }
 

@@ -147,6 +147,7 @@ func (w *workspace) placeFirst(p *parcel) (*line, error) {
 	if genesis {
 		w.cluster = ClusterID(p.id)
 		w.batch.Put(keyFormat, []byte(formatMark))
+		w.batch.Delete(keyJoin)
 		f := forkRecord{defaultFork, DefaultForkName}
 		w.batch.Put(numKey(tagFork, 1), f.encode())
 	}

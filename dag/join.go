@@ -1,0 +1,97 @@
+package dag
+
+import (
+	"bytes"
+	"context"
+	"errors"
+)
+
+// keyJoin holds the cluster that an emptied graph waits for.
+var keyJoin = []byte("mjoin")
+
+// wipeBatch is how many records are removed at once.
+const wipeBatch = 4096
+
+// Adopt throws away everything that the graph holds, and makes it wait for
+// another cluster's history: the next block applied must be its genesis. It is
+// durable: a crash in the middle is finished at the next Open.
+func (g *Graph) Adopt(ctx context.Context, cluster ClusterID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	g.writeMu.Lock()
+	defer g.writeMu.Unlock()
+	if g.failed != nil {
+		return g.failed
+	}
+	var b Batch
+	b.Put(keyJoin, cluster[:])
+	if err := g.store.Write(&b, true); err != nil {
+		return err
+	}
+	if err := g.wipe(); err != nil {
+		return err
+	}
+	g.mine, g.cluster = 0, cluster
+	g.findMu.Lock()
+	g.gathered = &gathered{}
+	g.findMu.Unlock()
+	g.moment.Store(emptyMoment())
+	g.notify()
+	return nil
+}
+
+// Joining is the cluster whose history this empty graph waits for; zero if it
+// has one, or waits for none.
+func (g *Graph) Joining() ClusterID {
+	g.writeMu.Lock()
+	defer g.writeMu.Unlock()
+	if g.moment.Load().state.lsn > 0 {
+		return ClusterID{}
+	}
+	return g.cluster
+}
+
+func emptyMoment() *moment {
+	return &moment{front: newFrontier(), forks: newForkTable(), roster: &roster{}}
+}
+
+// wipe removes every record but that of the awaited cluster.
+func (g *Graph) wipe() error {
+	for {
+		var b Batch
+		err := g.store.Iterate(Range{}, func(k, _ []byte) bool {
+			if !bytes.Equal(k, keyJoin) {
+				b.Delete(k)
+			}
+			return b.Len() < wipeBatch
+		})
+		if err != nil {
+			return err
+		}
+		if b.Len() == 0 {
+			return nil
+		}
+		if err := g.store.Write(&b, true); err != nil {
+			return err
+		}
+	}
+}
+
+// resumeJoin finishes an Adopt that a crash interrupted. It reports whether the
+// graph waits for a cluster.
+func (g *Graph) resumeJoin() (bool, error) {
+	id, err := g.store.Get(keyJoin)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if len(id) != len(g.cluster) {
+		return false, corrupt("the record of the awaited cluster does not decode")
+	}
+	g.cluster = ClusterID(id)
+	g.moment.Store(emptyMoment())
+	return true, g.wipe()
+}
