@@ -179,7 +179,12 @@ func answer[T any](ctx context.Context, c *Client, r request) (v T, err error) {
 }
 
 func decodeAnswer(data []byte, v any) error {
-	if err := json.Unmarshal(data, v); err != nil {
+	decode := json.Unmarshal
+	if u, ok := v.(json.Unmarshaler); ok {
+		// It reads all of data itself; json.Unmarshal would do so twice.
+		decode = func(data []byte, _ any) error { return u.UnmarshalJSON(data) }
+	}
+	if err := decode(data, v); err != nil {
 		return &Error{Code: CodeInternal, Message: "the daemon's answer does not parse: " + err.Error(), Cause: err}
 	}
 	return nil

@@ -102,3 +102,13 @@ func want(t *testing.T, w *httptest.ResponseRecorder, status int, part string) {
 		t.Errorf("got %d %s, want %d with %s", w.Code, w.Body, status, part)
 	}
 }
+
+// etag reads the header as it was set: a recorder does not canonicalise.
+func etag(w *httptest.ResponseRecorder) string {
+	for name, values := range w.Header() {
+		if strings.EqualFold(name, "ETag") {
+			return values[0]
+		}
+	}
+	return ""
+}
