@@ -9,6 +9,10 @@ import (
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
+
+	"crush/dag"
+	"crush/daemon"
+	"crush/rpc"
 )
 
 // library compares stores inside one process: durable puts of 256 bytes by 64 and by 256 goroutines.
@@ -23,7 +27,7 @@ func library(ctx context.Context, args []string) error {
 	defer r.end()
 	for _, waiters := range []int{64, 256} {
 		l := load{clients: waiters, warmUp: time.Second, length: length, size: 256}
-		t, err := r.race(ctx, []contestant{l.contest("goleveldb", openLevel)})
+		t, err := r.race(ctx, []contestant{l.contest("goleveldb", openLevel), l.contest("crush", openReplica)})
 		if err != nil {
 			return err
 		}
@@ -96,3 +100,16 @@ func (l *level) commit() {
 }
 
 func (l *level) Close() error { return l.db.Close() }
+
+// replica is crush as a library: no network, no socket.
+type replica struct{ *daemon.Replica }
+
+func openReplica(ctx context.Context, dir string, _ int) (putter, error) {
+	r, err := daemon.OpenReplica(ctx, daemon.ReplicaConfig{Dir: dir, Key: dag.NewNodeKey([32]byte{1}), Name: "bench"})
+	return replica{r}, err
+}
+
+func (r replica) Put(ctx context.Context, key string, value []byte) error {
+	_, err := r.Replica.Put(ctx, rpc.PutRequest{KeyRef: rpc.KeyRef{Key: key}, Value: value})
+	return err
+}

@@ -89,33 +89,46 @@ func (p *parcel) encode(inline int) Bundle {
 }
 
 func (p *parcel) encodeRev(i int, r *Revision, inline int) cbor.RawMessage {
-	w := bundleRev{Key: r.Key, Fork: []byte{}, Kind: r.Kind, Parents: make([]byte, 0, 32*len(r.Parents)), Rest: rawMap}
-	if r.Fork != defaultFork {
-		w.Fork = r.Fork[:]
+	rest, usual := p.restOf(i, r)
+	kept := r.Deleted || inline >= 0 && r.Size > int64(inline)
+	if kept && !r.Deleted {
+		rest.Apart, usual = &apart{Value: r.Value, Size: r.Size}, false
 	}
+	size := 64 + len(r.Key) + 32*len(r.Parents)
+	if !kept {
+		size += len(p.payloads[i])
+	}
+	b := appendHead(make([]byte, 0, size), majorArray, 6)
+	b = appendText(b, r.Key)
+	if r.Fork == defaultFork {
+		b = appendBytes(b, nil)
+	} else {
+		b = appendBytes(b, r.Fork[:])
+	}
+	b = appendHead(b, majorBytes, uint64(32*len(r.Parents)))
 	for _, id := range r.Parents {
-		w.Parents = append(w.Parents, id[:]...)
+		b = append(b, id[:]...)
 	}
-	rest := revRest{Mark: uint64(r.Mark), Label: r.Label, Note: r.Note, More: r.extra}
-	usual := rest.Mark == 0 && rest.Label == "" && rest.Note == nil && rest.More == nil
+	b = appendHead(b, majorUint, r.Kind)
+	if kept {
+		b = append(b, cborNull)
+	} else {
+		b = appendBytes(b, p.payloads[i])
+	}
+	if usual {
+		return append(b, rawMap...)
+	}
+	return append(b, marshal(&rest, nil)...)
+}
+
+// restOf returns what differs from the usual in the i-th revision.
+func (p *parcel) restOf(i int, r *Revision) (rest revRest, usual bool) {
+	rest = revRest{Mark: uint64(r.Mark), Label: r.Label, Note: r.Note, More: r.extra}
+	usual = rest.Mark == 0 && rest.Label == "" && rest.Note == nil && rest.More == nil
 	if !p.block.places(r, i) {
 		rest.Place, usual = &wirePlace{Chain: r.Chain, Seq: r.Seq, Index: r.Index, Salt: r.Salt, Time: r.Time}, false
 	}
-	switch {
-	case r.Deleted:
-	case inline >= 0 && r.Size > int64(inline):
-		rest.Apart, usual = &apart{Value: r.Value, Size: r.Size}, false
-	default:
-		payload := p.payloads[i]
-		if payload == nil {
-			payload = []byte{}
-		}
-		w.Payload = &payload
-	}
-	if !usual {
-		w.Rest = marshal(&rest, nil)
-	}
-	return marshal(&w, nil)
+	return rest, usual
 }
 
 // places reports whether r claims the place that it has as the i-th of b.

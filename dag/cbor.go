@@ -202,8 +202,7 @@ type link [32]byte
 // rawLink is a CBOR link (tag 42) to raw bytes: a payload.
 type rawLink [32]byte
 
-func appendLink(codec byte, digest [32]byte) []byte {
-	b := make([]byte, 0, 4+linkLen)
+func appendLink(b []byte, codec byte, digest [32]byte) []byte {
 	b = append(b, 0xd8, 42, 0x58, linkLen, 0, 1, codec, 0x12, 0x20)
 	return append(b, digest[:]...)
 }
@@ -220,7 +219,7 @@ func parseLink(codec byte, b []byte) (digest [32]byte, err error) {
 }
 
 // MarshalCBOR implements cbor.Marshaler.
-func (l link) MarshalCBOR() ([]byte, error) { return appendLink(codecDagCBOR, l), nil }
+func (l link) MarshalCBOR() ([]byte, error) { return appendLink(nil, codecDagCBOR, l), nil }
 
 // UnmarshalCBOR implements cbor.Unmarshaler.
 func (l *link) UnmarshalCBOR(b []byte) (err error) {
@@ -229,7 +228,7 @@ func (l *link) UnmarshalCBOR(b []byte) (err error) {
 }
 
 // MarshalCBOR implements cbor.Marshaler.
-func (l rawLink) MarshalCBOR() ([]byte, error) { return appendLink(codecRaw, l), nil }
+func (l rawLink) MarshalCBOR() ([]byte, error) { return appendLink(nil, codecRaw, l), nil }
 
 // UnmarshalCBOR implements cbor.Unmarshaler.
 func (l *rawLink) UnmarshalCBOR(b []byte) (err error) {

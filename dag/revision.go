@@ -108,6 +108,14 @@ var revisionFields = []string{"key", "fork", "kind", "parents", "value", "size",
 
 // Encode returns the canonical bytes of the revision, which its id hashes.
 func (r *Revision) Encode() []byte {
+	if r.plain() {
+		return r.append(make([]byte, 0, r.encodedSize()))
+	}
+	return r.encodeAny()
+}
+
+// encodeAny encodes any revision, by the library.
+func (r *Revision) encodeAny() []byte {
 	w := revisionWire{
 		Key: r.Key, Fork: r.Fork, Kind: r.Kind, Parents: links(r.Parents), Size: r.Size,
 		Chain: r.Chain, Seq: r.Seq, Index: r.Index, Salt: r.Salt, Time: r.Time,
@@ -120,7 +128,13 @@ func (r *Revision) Encode() []byte {
 }
 
 // ID returns the revision's id: the hash of its canonical bytes.
-func (r *Revision) ID() RevisionID { return sha256.Sum256(r.Encode()) }
+func (r *Revision) ID() RevisionID {
+	var buf [512]byte
+	if r.plain() && r.encodedSize() <= len(buf) {
+		return sha256.Sum256(r.append(buf[:0]))
+	}
+	return sha256.Sum256(r.Encode())
+}
 
 // Place returns where the revision stands.
 func (r *Revision) Place() Place { return Place{r.Chain, r.Seq, uint32(r.Index)} }
