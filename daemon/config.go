@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -38,15 +37,14 @@ type Config struct {
 	Data string
 	// Socket is the path of the Unix socket. Default: SocketName in Data.
 	Socket string
-	// SocketMode is the mode of the socket. Default: 0600, or 0660 with a
-	// SocketGroup.
-	SocketMode fs.FileMode
-	// SocketGroup is the group that may use the socket; "" leaves it to the
-	// process's own.
+	// SocketGroup is the group that may use the socket too; "" for none.
 	SocketGroup string
 	// HTTP is the address of the HTTP port, on this machine only: there is no
 	// TLS. "off" for none. Default: DefaultHTTP.
 	HTTP string
+	// HTTPOpen serves every user of this machine on the HTTP port, not only
+	// the daemon's own.
+	HTTPOpen bool
 
 	// Name and Zone are what people call the node and its place. Default: the
 	// machine's name, and no zone.
@@ -82,9 +80,6 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("the path of the socket is too long: %s has %d bytes, a socket takes %d: name a shorter one with --socket",
 			c.Socket, n, maxSocketPath)
 	}
-	if c.SocketMode&^fs.ModePerm != 0 {
-		return fmt.Errorf("socket mode %o: want permission bits", c.SocketMode)
-	}
 	for _, f := range []struct{ field, value string }{{"name", c.Name}, {"zone", c.Zone}} {
 		if f.value != "" && !namePattern.MatchString(f.value) {
 			return fmt.Errorf("%s %q: want letters, digits and ._/- (128 at most, a letter or digit first)", f.field, f.value)
@@ -116,12 +111,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Socket == "" {
 		c.Socket = filepath.Join(c.Data, SocketName)
-	}
-	if c.SocketMode == 0 {
-		c.SocketMode = 0o600
-		if c.SocketGroup != "" {
-			c.SocketMode = 0o660
-		}
 	}
 	if c.HTTP == "" {
 		c.HTTP = DefaultHTTP

@@ -13,12 +13,11 @@ func TestValidate(t *testing.T) {
 		want   string
 	}{
 		"zero":             {Config{}, ""},
-		"all":              {Config{Socket: "/run/crush.sock", HTTP: "[::1]:0", Name: "db-1.example", Zone: "eu/1", SocketMode: 0o660}, ""},
+		"all":              {Config{Socket: "/run/crush.sock", HTTP: "[::1]:0", Name: "db-1.example", Zone: "eu/1"}, ""},
 		"localhost":        {Config{HTTP: "localhost:7654"}, ""},
 		"off":              {Config{HTTP: Off}, ""},
 		"socket":           {Config{Socket: "/" + strings.Repeat("x", 107)}, "with --socket"},
 		"socket that fits": {Config{Socket: "/" + strings.Repeat("x", 106)}, ""},
-		"mode":             {Config{SocketMode: os.ModeSetuid | 0o600}, "socket mode"},
 		"name":             {Config{Name: "-x"}, `name "-x"`},
 		"long name":        {Config{Name: strings.Repeat("n", 129)}, "name"},
 		"zone":             {Config{Zone: "a b"}, `zone "a b"`},

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"crush/rpc"
+)
+
+func (p *program) diffCommand() *cobra.Command {
+	var exitCode bool
+	cmd := &cobra.Command{
+		Use:   "diff KEY REV REV",
+		Short: "Compare two revisions of a key",
+		Long: `Compare two revisions of a key, as a unified diff of their lines. Values that are
+not text are only said to differ. The exit code is 0 also when they differ;
+with --exit-code it is then 8.
+
+REV is an id of log, a part of one of 6 characters or more, or head~N.`,
+		Example: `  crush diff app/config head~1 head
+  crush diff app/config 3k2hq7wm 7wmq3k2h --exit-code`,
+		Args: wantArgs(3, 3),
+		RunE: func(cmd *cobra.Command, args []string) error { return p.diff(cmd, args, exitCode) },
+	}
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit 8 if the values differ")
+	return cmd
+}
+
+// difference is the answer of diff.
+type difference struct {
+	Key     string `json:"key"`
+	Fork    string `json:"fork"`
+	From    string `json:"from"`
+	To      string `json:"to"`
+	Differs bool   `json:"differs"`
+	// Unified is the diff of text, "" for values that are not.
+	Unified string `json:"unified"`
+}
+
+func (p *program) diff(cmd *cobra.Command, args []string, exitCode bool) error {
+	door, err := p.door()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := p.bounded(cmd.Context())
+	defer cancel()
+	from, err := p.revision(ctx, door, args[0], args[1])
+	if err != nil {
+		return err
+	}
+	to, err := p.revision(ctx, door, args[0], args[2])
+	if err != nil {
+		return err
+	}
+	d := difference{
+		Key: args[0], Fork: p.flags.fork, From: from.Revision.String(), To: to.Revision.String(),
+		Differs: from.Deleted != to.Deleted || !bytes.Equal(from.Value, to.Value),
+	}
+	text := isText(from.Value) && isText(to.Value)
+	if text && d.Differs {
+		var short shortener
+		short.add(from.Revision, to.Revision)
+		d.Unified = unified(sideName(from, &short), sideName(to, &short), string(from.Value), string(to.Value))
+	}
+	if err := p.page(); err != nil {
+		return err
+	}
+	err = p.print(d, func() {
+		if d.Differs && !text {
+			p.printf("values that are not text differ: %s and %s\n", size(int64(len(from.Value))), size(int64(len(to.Value))))
+			return
+		}
+		p.printDiff(d.Unified)
+	})
+	if err == nil && d.Differs && exitCode {
+		return errDiffers
+	}
+	return err
+}
+
+func (p *program) revision(ctx context.Context, door *rpc.Client, key, rev string) (rpc.Entry, error) {
+	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: p.keyRef(key), Rev: rpc.Ref(rev)})
+	if err != nil {
+		return e, fmt.Errorf("revision %s: %w", rev, err)
+	}
+	return e, nil
+}
+
+func sideName(e rpc.Entry, short *shortener) string {
+	if e.Deleted {
+		return "/dev/null"
+	}
+	return escape(e.Key) + " " + short.short(e.Revision) + " " + when(e.Time)
+}
+
+// printDiff prints a unified diff, with colours where people read it.
+func (p *program) printDiff(diff string) {
+	coloured := p.coloured()
+	for line := range strings.Lines(diff) {
+		line = escapeDiffLine(line)
+		if code := colourOf(line); coloured && code != "" {
+			line = code + strings.TrimSuffix(line, "\n") + "\x1b[0m\n"
+		}
+		p.printf("%s", line)
+	}
+}
+
+func escapeDiffLine(line string) string {
+	body, end := strings.CutSuffix(line, "\n")
+	parts := strings.Split(body, "\t")
+	for i := range parts {
+		parts[i] = escape(parts[i])
+	}
+	body = strings.Join(parts, "\t")
+	if end {
+		body += "\n"
+	}
+	return body
+}
+
+func colourOf(line string) string {
+	switch {
+	case strings.HasPrefix(line, "+++ "), strings.HasPrefix(line, "--- "):
+		return "\x1b[1m"
+	case strings.HasPrefix(line, "+"):
+		return "\x1b[32m"
+	case strings.HasPrefix(line, "-"):
+		return "\x1b[31m"
+	case strings.HasPrefix(line, "@@"):
+		return "\x1b[36m"
+	}
+	return ""
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"crush/rpc"
+)
+
+type getFlags struct {
+	rev, at   string
+	recursive bool
+	strict    bool
+}
+
+func (p *program) getCommand() *cobra.Command {
+	var f getFlags
+	cmd := &cobra.Command{
+		Use:   "get KEY | get -r PREFIX/",
+		Short: "Print a value",
+		Long: `Print the bytes of a value and nothing else. On a terminal a missing newline is
+added, and a value that is not text is refused without -o raw.
+
+A key in conflict prints the value that is served and a warning on stderr, and
+exits 0; with --strict it exits 3.
+
+-r prints all keys below PREFIX/, one line each: key, tab, value, with control
+characters written as \n, \t, \x00.
+
+TIME is RFC 3339, 2006-01-02[ 15:04[:05]] in local time, yesterday, 2h or 3d
+(ago). REV is an id of log, a part of one, or head~N.`,
+		Example: `  crush get app/port
+  crush get app/logo > logo.png
+  crush get app/port --rev head~1
+  crush get app/port --at yesterday
+  crush get app/port -o json
+  crush get -r app/ -o jsonl`,
+		Args: wantArgs(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.recursive {
+				return p.getTree(cmd, args[0], &f)
+			}
+			return p.get(cmd, args[0], &f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.rev, "rev", "", "the value of revision `REV`")
+	fl.StringVar(&f.at, "at", "", "the value as it was at a `TIME` or after a block")
+	fl.BoolVarP(&f.recursive, "recursive", "r", false, "all keys below PREFIX/")
+	fl.BoolVar(&f.strict, "strict", false, "exit 3 if the key is in conflict")
+	exclusive(cmd, []string{"rev", "at"}, []string{"rev", "recursive"})
+	return cmd
+}
+
+func (p *program) get(cmd *cobra.Command, key string, f *getFlags) error {
+	door, err := p.door()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := p.bounded(cmd.Context())
+	defer cancel()
+	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: p.keyRef(key), Rev: rpc.Ref(f.rev), At: timeOrRef(f.at)})
+	if err != nil {
+		return err
+	}
+	p.warnRead(e)
+	if p.format != formatText {
+		err = p.printJSON(e)
+	} else if !e.Deleted {
+		err = p.printValue(e.Value)
+	}
+	switch {
+	case err != nil:
+		return err
+	case e.Deleted:
+		return &rpc.Error{Code: rpc.CodeNotFound, Message: fmt.Sprintf("%s is not there", key)}
+	case e.Conflict && f.strict:
+		return conflictError(1)
+	}
+	return nil
+}
+
+// printValue prints the bytes of a value. People at a terminal get a line
+// end, and are kept from bytes that would disturb the terminal.
+func (p *program) printValue(value []byte) error {
+	terminal := isTerminal(p.stdout) && format(p.flags.output) != formatRaw
+	if terminal && !isText(value) {
+		return errors.New("the value is not text: print it with -o raw, or send it to a file")
+	}
+	p.printf("%s", value)
+	if terminal && len(value) > 0 && value[len(value)-1] != '\n' {
+		p.printf("\n")
+	}
+	return nil
+}
+
+func (p *program) getTree(cmd *cobra.Command, prefix string, f *getFlags) error {
+	if format(p.flags.output) == formatRaw {
+		return usagef("get -r cannot print raw bytes: use -o json, or crush export")
+	}
+	prefix, err := treePrefix(prefix)
+	if err != nil {
+		return err
+	}
+	door, err := p.door()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := p.streaming(cmd.Context())
+	defer cancel()
+	conflicts := 0
+	err = printList(p, door.List(ctx, rpc.ListRequest{
+		Fork: p.flags.fork, Prefix: prefix, At: timeOrRef(f.at), Values: true,
+	}), func(e rpc.Entry) {
+		if e.Conflict {
+			conflicts++
+		}
+		p.warnRead(e)
+		p.printf("%s\t%s\n", escape(e.Key), escape(string(e.Value)))
+	})
+	if err == nil && f.strict && conflicts > 0 {
+		return conflictError(conflicts)
+	}
+	return err
+}
+
+func conflictError(n int) error {
+	return &rpc.Error{Code: rpc.CodeConflict, Message: count(n, "key") + " in conflict"}
+}
+
+// warnRead says what a person should know of an answer: one line.
+func (p *program) warnRead(e rpc.Entry) {
+	switch {
+	case e.Conflict:
+		p.warn("%s", conflictLine(e))
+	case e.Warning != "":
+		p.warn("%s", e.Warning)
+	}
+}
+
+func conflictLine(e rpc.Entry) string {
+	var sides []string
+	for _, c := range e.Conflicts {
+		for _, s := range c.Sides {
+			what := "value"
+			if s.Deleted {
+				what = "deletion"
+			}
+			by := "by " + writer(s.Node, s.Author)
+			if s.Served {
+				by += ", served"
+			}
+			sides = append(sides, fmt.Sprintf("%s: %s %s", s.Letter, what, by))
+		}
+	}
+	if len(sides) == 0 {
+		return fmt.Sprintf("%s is in conflict", e.Key)
+	}
+	return fmt.Sprintf("%s is in conflict (%s)", e.Key, strings.Join(sides, "; "))
+}
+
+// writer names who wrote something: the node, and the name that was claimed.
+func writer(node string, author rpc.Author) string {
+	switch {
+	case node == "":
+		node = "-"
+	case len(node) > 40: // a node without a name: the end of its id tells it from others
+		node = "…" + node[len(node)-shortLen:]
+	}
+	if author == "" {
+		return node
+	}
+	return fmt.Sprintf("%s (%s)", node, author)
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"crush/rpc"
+)
+
+type logFlags struct {
+	n                   int
+	since, author, node string
+}
+
+func (p *program) logCommand() *cobra.Command {
+	var f logFlags
+	cmd := &cobra.Command{
+		Use:   "log [KEY | PREFIX/]",
+		Short: "List revisions, newest first",
+		Long: `List the revisions of a key, or of all keys below PREFIX/, newest first:
+causally, then by time. Without a key, the changes of the fork, one line each.
+
+The name in brackets is the author that was claimed; the one before it is the
+node that signed. A * marks the heads of a key.`,
+		Example: `  crush log app/port
+  crush log app/port -n 5
+  crush log app/ --since 3d --author alice
+  crush log -o jsonl`,
+		Args: wantArgs(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			key := ""
+			if len(args) == 1 {
+				key = args[0]
+			}
+			return p.log(cmd, key, &f)
+		},
+	}
+	fl := cmd.Flags()
+	fl.IntVarP(&f.n, "number", "n", 0, "stop after `N` lines")
+	fl.StringVar(&f.since, "since", "", "nothing before `TIME`")
+	fl.StringVar(&f.author, "author", "", "only what claims the author `NAME`")
+	fl.StringVar(&f.node, "node", "", "only what the node `NAME` wrote")
+	return cmd
+}
+
+func (p *program) log(cmd *cobra.Command, key string, f *logFlags) error {
+	r := rpc.LogRequest{KeyRef: p.keyRef(key), Author: rpc.Author(f.author), Node: f.node}
+	if f.since != "" {
+		t, ok := parseTime(f.since, time.Now())
+		if !ok {
+			return usagef("--since %s: want RFC 3339, 2006-01-02[ 15:04[:05]], yesterday, 2h or 3d", f.since)
+		}
+		r.Since = t
+	}
+	if f.n < 0 {
+		return usagef("-n %d: want a number of lines", f.n)
+	}
+	door, err := p.door()
+	if err != nil {
+		return err
+	}
+	if err := p.page(); err != nil {
+		return err
+	}
+	ctx, cancel := p.streaming(cmd.Context())
+	defer cancel()
+	entries := door.Log(ctx, r)
+	switch {
+	case p.format != formatText:
+		return printList(p, first(entries, f.n), func(rpc.LogEntry) {})
+	case key == "":
+		return p.printLog(first(changes(entries), f.n), true)
+	}
+	return p.printLog(first(singly(entries), f.n), strings.HasSuffix(key, "/"))
+}
+
+// first returns the first n elements of a sequence, all if n is 0.
+func first[T any](list iter.Seq2[T, error], n int) iter.Seq2[T, error] {
+	if n == 0 {
+		return list
+	}
+	return func(yield func(T, error) bool) {
+		i := 0
+		for v, err := range list {
+			if i++; !yield(v, err) || i == n {
+				return
+			}
+		}
+	}
+}
+
+// singly makes a change of every entry.
+func singly(entries iter.Seq2[rpc.LogEntry, error]) iter.Seq2[[]rpc.LogEntry, error] {
+	return func(yield func([]rpc.LogEntry, error) bool) {
+		for e, err := range entries {
+			if !yield([]rpc.LogEntry{e}, err) {
+				return
+			}
+		}
+	}
+}
+
+// changes gathers neighbouring entries of one block.
+func changes(entries iter.Seq2[rpc.LogEntry, error]) iter.Seq2[[]rpc.LogEntry, error] {
+	return func(yield func([]rpc.LogEntry, error) bool) {
+		var change []rpc.LogEntry
+		for e, err := range entries {
+			if len(change) > 0 && (err != nil || e.Block != change[0].Block) {
+				if !yield(change, nil) {
+					return
+				}
+				change = nil
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			change = append(change, e)
+		}
+		if len(change) > 0 {
+			yield(change, nil)
+		}
+	}
+}
+
+// pageLines is how many lines are held back to find out how short their ids
+// can be.
+const pageLines = 10_000
+
+// printLog prints one line a change.
+func (p *program) printLog(list iter.Seq2[[]rpc.LogEntry, error], many bool) error {
+	var held [][]rpc.LogEntry
+	short := &shortener{}
+	n := 0
+	flush := func() {
+		for _, change := range held {
+			p.printChange(change, short, many)
+		}
+		held = nil
+	}
+	for change, err := range list {
+		if err != nil {
+			flush()
+			return err
+		}
+		if n++; n > pageLines {
+			short = &shortener{n: safeLen}
+			flush()
+			p.printChange(change, short, many)
+			continue
+		}
+		short.add(change[0].Revision, change[0].Block)
+		held = append(held, change)
+	}
+	flush()
+	return nil
+}
+
+// printChange prints a change: that of a key by its revision, that of many by
+// their block.
+func (p *program) printChange(change []rpc.LogEntry, short *shortener, fork bool) {
+	e := change[0]
+	var b strings.Builder
+	if len(change) > 1 || (fork && e.Key == "") {
+		fmt.Fprintf(&b, "%s    %s  %s", short.short(e.Block), when(e.Time), escape(writer(e.Node, e.Author)))
+		b.WriteString("  " + escape(keysIn(change)))
+	} else {
+		head := " "
+		if e.Head {
+			head = "*"
+		}
+		fmt.Fprintf(&b, "%s %s  %s  %s", short.short(e.Revision), head, when(e.Time), escape(writer(e.Node, e.Author)))
+		if fork {
+			b.WriteString("  " + escape(e.Key))
+		}
+		if e.Deleted {
+			b.WriteString("  deleted")
+		} else {
+			b.WriteString("  " + size(e.Size))
+		}
+	}
+	if e.Message != "" {
+		b.WriteString("  " + escape(e.Message))
+	}
+	p.printf("%s\n", b.String())
+}
+
+// keysIn names the keys of a change of many.
+func keysIn(change []rpc.LogEntry) string {
+	const most = 3
+	var names []string
+	for _, e := range change {
+		name := e.Key
+		if name == "" {
+			name = "operation"
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}

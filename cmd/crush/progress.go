@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// progressAfter is how long a verb works in silence.
+const progressAfter = 2 * time.Second
+
+// progress tells a person at a terminal how far a long verb has come.
+type progress struct {
+	what  string
+	count atomic.Int64
+
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// startProgress begins to count; end must be called. It prints
+// nothing if stderr is no terminal.
+func (p *program) startProgress(what string) *progress {
+	g := &progress{what: what, stop: make(chan struct{})}
+	if p.format == formatText && isTerminal(p.stderr) {
+		g.done.Go(func() { g.show(p.stderr) })
+	}
+	return g
+}
+
+func (g *progress) show(w *os.File) {
+	select {
+	case <-g.stop:
+		return
+	case <-time.After(progressAfter):
+	}
+	begun := time.Now()
+	tick := time.NewTicker(time.Second / 4)
+	defer tick.Stop()
+	for {
+		state := (progressAfter + time.Since(begun)).Round(time.Second).String()
+		if n := g.count.Load(); n > 0 {
+			state = fmt.Sprintf("%d, %s", n, state)
+		}
+		fmt.Fprintf(w, "\r%s: %s\x1b[K", g.what, state)
+		select {
+		case <-g.stop:
+			fmt.Fprint(w, "\r\x1b[K")
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// add counts n more.
+func (g *progress) add(n int) { g.count.Add(int64(n)) }
+
+// end stops the display and clears its line; it may be called once.
+func (g *progress) end() {
+	close(g.stop)
+	g.done.Wait()
+}

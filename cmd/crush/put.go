@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"crush/rpc"
+)
+
+type putFlags struct {
+	file, kind, message string
+	base, ifMatch       string
+	ifAbsent            bool
+}
+
+func (p *program) putCommand() *cobra.Command {
+	var f putFlags
+	cmd := &cobra.Command{
+		Use:   "put KEY VALUE | put KEY --file FILE",
+		Short: "Write a value",
+		Long: `Write a value: a new revision of KEY, also when the value is the old one.
+
+VALUE is taken literally, without a newline. --file takes the bytes of a file;
+--file - those of standard input. A value that starts with - goes behind --.
+
+--if-match and --if-absent decide on this node: two nodes that are apart can
+both succeed, and the conflict then shows it.`,
+		Example: `  crush put app/port 8080
+  crush put app/config --file config.yaml -m "raise the limits"
+  date | crush put app/built --file -
+  crush put app/offset -- -5
+  crush put app/owner alice --if-absent
+  crush put app/port 8081 --if-match "$(crush get app/port -o json | jq -r .token)"`,
+		Args: wantArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error { return p.put(cmd, args, &f) },
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&f.file, "file", "f", "", "take the value from `FILE`, or from standard input: -")
+	fl.StringVar(&f.kind, "type", "", "`KIND` of the value: bytes or text (default: the key's kind, else bytes)")
+	fl.StringVar(&f.base, "base", "", "the `TOKEN` that was read: what is newer stays beside this value")
+	fl.StringVar(&f.ifMatch, "if-match", "", "write only if the key is as at `TOKEN` (else exit 4)")
+	fl.BoolVar(&f.ifAbsent, "if-absent", false, "write only if the key is not there (else exit 4)")
+	exclusive(cmd, []string{"base", "if-match", "if-absent"})
+	addMessage(cmd, &f.message)
+	return cmd
+}
+
+func (p *program) put(cmd *cobra.Command, args []string, f *putFlags) error {
+	r := rpc.PutRequest{
+		KeyRef:   p.keyRef(args[0]),
+		Claim:    p.claim(f.message),
+		Base:     rpc.Token(f.base),
+		IfMatch:  rpc.Token(f.ifMatch),
+		IfAbsent: f.ifAbsent,
+	}
+	switch f.kind {
+	case "":
+	case "bytes", "text":
+		if err := r.Kind.UnmarshalText([]byte(f.kind)); err != nil {
+			return usagef("--type: %v", err)
+		}
+	default:
+		return usagef("--type %s: want bytes or text", f.kind)
+	}
+	var err error
+	if r.Value, err = p.putValue(args, cmd.Flags().Changed("file"), f.file); err != nil {
+		return err
+	}
+	door, err := p.door()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := p.bounded(cmd.Context())
+	defer cancel()
+	w, err := door.Put(ctx, r)
+	if err != nil {
+		return err
+	}
+	p.warnWritten(r.Key, w)
+	return p.print(w, func() {
+		p.printf("put %s, revision %s\n", escape(r.Key), new(shortener).short(w.Revision))
+	})
+}
+
+// putValue returns the literal value or the bytes of the file.
+func (p *program) putValue(args []string, hasFile bool, file string) ([]byte, error) {
+	switch {
+	case len(args) == 2 && hasFile:
+		return nil, usagef("put takes VALUE or --file, not both")
+	case len(args) == 2:
+		return []byte(args[1]), nil
+	case !hasFile:
+		return nil, usagef("put wants a value: put KEY VALUE, put KEY --file FILE, or put KEY --file - for standard input")
+	case file == "-":
+		return readValue(p.stdin, "standard input")
+	}
+	in, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return readValue(in, file)
+}
+
+// maxValue is the largest value that the store takes.
+const maxValue = 4 << 20
+
+// readValue reads a value, and stops soon after it is too large for one.
+func readValue(in io.Reader, name string) ([]byte, error) {
+	value, err := io.ReadAll(io.LimitReader(in, maxValue+1))
+	switch {
+	case err != nil:
+		return nil, &localError{verb: "read " + name, cause: err}
+	case len(value) > maxValue:
+		return nil, tooLarge(name)
+	}
+	return value, nil
+}
+
+func tooLarge(name string) error {
+	return &rpc.Error{
+		Code:    rpc.CodeTooLarge,
+		Message: fmt.Sprintf("%s is too large: a value has at most %d bytes", name, maxValue),
+	}
+}
+
+// warnWritten says what a person should know of a write that succeeded.
+func (p *program) warnWritten(key string, w rpc.Written) {
+	if w.Settled > 0 {
+		p.note("%s: this settled a conflict of %d values", key, w.Settled)
+	}
+	switch {
+	case w.Sibling:
+		p.warn("%s has changed since it was read: this value now stands beside a newer one (see crush info)", key)
+	case w.Conflict:
+		p.warn("%s is in conflict (see crush info)", key)
+	}
+}

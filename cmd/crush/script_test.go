@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"crush": func() { os.Exit(Main()) },
+	})
+}
+
+// TestScripts runs the program as people do. Beside the usual commands the
+// scripts have:
+//
+//	daemon start DIR [FLAG...]   run a daemon and wait until it is ready; CRUSH_DATA becomes DIR
+//	daemon stop|kill|restart     SIGTERM and exit 0; SIGKILL; stop and start again
+//	daemon restart-after-kill    SIGKILL, and start again
+//	exits CODE CMD...            run a command, which must exit with CODE
+//	capture NAME PATH            put a value of the JSON on stdout into the environment: .heads.0
+//	fifo FILE                    make a named pipe
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, "home")
+			e.Setenv("HOME", home)
+			e.Setenv("CRUSH_DATA", filepath.Join(e.WorkDir, "data"))
+			d := &daemonProcess{}
+			e.Values[daemonKey{}] = d
+			e.Defer(d.kill)
+			return os.Mkdir(home, 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"daemon":  scriptDaemon,
+			"exits":   scriptExits,
+			"capture": scriptCapture,
+			"fifo":    scriptFifo,
+		},
+	})
+}
+
+type daemonKey struct{}
+
+// daemonProcess is the daemon that a script runs.
+type daemonProcess struct {
+	args []string
+	cmd  *exec.Cmd
+	out  *bufio.Scanner
+	log  *os.File
+}
+
+func scriptDaemon(ts *testscript.TestScript, neg bool, args []string) {
+	d := ts.Value(daemonKey{}).(*daemonProcess)
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: daemon start DIR [FLAG...] | stop | kill | restart | restart-after-kill")
+	}
+	switch args[0] {
+	case "start":
+		if len(args) < 2 {
+			ts.Fatalf("usage: daemon start DIR [FLAG...]")
+		}
+		dir := ts.MkAbs(args[1])
+		ts.Setenv("CRUSH_DATA", dir)
+		d.args = []string{"daemon", "--data", dir}
+		if !slices.Contains(args, "--http") {
+			d.args = append(d.args, "--http", "off")
+		}
+		d.args = append(d.args, args[2:]...)
+		d.start(ts)
+	case "stop":
+		d.stop(ts)
+	case "kill":
+		d.kill()
+	case "restart":
+		d.stop(ts)
+		d.start(ts)
+	case "restart-after-kill":
+		d.kill()
+		d.start(ts)
+	default:
+		ts.Fatalf("daemon %s: unknown", args[0])
+	}
+}
+
+// start runs the daemon and waits for its line "ready".
+func (d *daemonProcess) start(ts *testscript.TestScript) {
+	if d.cmd != nil {
+		ts.Fatalf("a daemon runs already")
+	}
+	cmd := exec.Command("crush", d.args...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR")}
+	for _, name := range []string{"CRUSH_NAME", "NOTIFY_SOCKET"} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	var err error
+	d.log, err = os.OpenFile(ts.MkAbs("daemon.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	cmd.Stderr = d.log
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	d.cmd, d.out = cmd, bufio.NewScanner(out)
+	// A daemon that hangs is killed, so that the script ends.
+	limit := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer limit.Stop()
+	for d.out.Scan() {
+		name, value, _ := strings.Cut(d.out.Text(), " ")
+		switch name {
+		case "ready":
+			return
+		case "http":
+			ts.Setenv("HTTP", strings.TrimSpace(value))
+		case "node":
+			ts.Setenv("NODE", strings.TrimSpace(value))
+		}
+	}
+	d.kill()
+	ts.Fatalf("the daemon did not get ready:\n%s", ts.ReadFile("daemon.log"))
+}
+
+// stop ends the daemon as a service manager does.
+func (d *daemonProcess) stop(ts *testscript.TestScript) {
+	if d.cmd == nil {
+		ts.Fatalf("no daemon runs")
+	}
+	cmd := d.cmd
+	limit := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer limit.Stop()
+	ts.Check(cmd.Process.Signal(syscall.SIGTERM))
+	if err := d.wait(); err != nil {
+		ts.Fatalf("the daemon's end: %v\n%s", err, ts.ReadFile("daemon.log"))
+	}
+}
+
+func (d *daemonProcess) wait() error {
+	for d.out.Scan() { // what it says after "ready"
+	}
+	err := d.cmd.Wait()
+	d.cmd = nil
+	return errors.Join(err, d.log.Close())
+}
+
+// kill ends the daemon as a power loss does, if one runs.
+func (d *daemonProcess) kill() {
+	if d.cmd != nil {
+		d.cmd.Process.Kill()
+		d.wait()
+	}
+}
+
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE CMD...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// scriptCapture reads the first JSON value on stdout.
+func scriptCapture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME PATH")
+	}
+	dec := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	dec.UseNumber()
+	var v any
+	ts.Check(dec.Decode(&v))
+	for step := range strings.SplitSeq(strings.TrimPrefix(args[1], "."), ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			ts.Check(err)
+			if i >= len(at) {
+				ts.Fatalf("%s: there are %d elements", args[1], len(at))
+			}
+			v = at[i]
+		}
+	}
+	switch v.(type) {
+	case nil, map[string]any, []any:
+		ts.Fatalf("%s is %v", args[1], v)
+	}
+	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+func scriptFifo(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fifo FILE")
+	}
+	ts.Check(syscall.Mkfifo(ts.MkAbs(args[0]), 0o600))
+}

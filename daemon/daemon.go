@@ -1,0 +1,129 @@
+// Package daemon is a node: [Replica] binds history and merge rules to the
+// verbs of package rpc, and [Daemon] gives it a data directory, an identity,
+// doors for local programs and a life cycle.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"crush/rpc"
+)
+
+// Daemon is one node. It runs once.
+type Daemon struct {
+	config Config // with defaults
+
+	// Set by Run before anything is served.
+	dir     *directory
+	replica *Replica
+	server  *rpc.Server
+	started time.Time
+}
+
+// New checks the configuration. It touches nothing.
+func New(c Config) (*Daemon, error) {
+	c = c.withDefaults()
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Daemon{config: c}, nil
+}
+
+// Run opens the data directory, serves until the context ends, lets what is
+// under way finish, and closes everything. It returns after the last goroutine
+// has ended: nil after the context, else what went wrong.
+func (d *Daemon) Run(ctx context.Context) (err error) {
+	if d.dir, err = openDirectory(d.config.Data); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.dir.close()) }()
+	if d.replica, err = openReplica(ctx, d.dir, d.config); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if d.server, err = rpc.NewServer(rpc.ServerConfig{
+		Handler:     rpc.HandlerConfig{Service: d.service(), Logger: d.config.Logger},
+		Socket:      d.config.Socket,
+		SocketGroup: d.config.SocketGroup,
+		HTTP:        d.config.HTTP,
+		OpenHTTP:    d.config.HTTPOpen,
+	}); err != nil {
+		return err
+	}
+	if err := d.server.Listen(); err != nil {
+		return err
+	}
+	d.started = time.Now()
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.server.Run(ctx) })
+	// The network starts here: g.Go(func() error { return d.host.Run(ctx) }),
+	// with d.host in Status, AddMember, Join and reachable.
+	g.Go(func() error { return d.tell(ctx) })
+	return g.Wait()
+}
+
+// openReplica opens the replica of a data directory that this process holds.
+func openReplica(ctx context.Context, dir *directory, c Config) (*Replica, error) {
+	place, err := fingerprint(dir.path)
+	if err != nil {
+		return nil, fmt.Errorf("open data directory: %w", err)
+	}
+	r, err := OpenReplica(ctx, ReplicaConfig{
+		Dir:         dir.store(),
+		Key:         dir.key,
+		Fingerprint: place,
+		Name:        c.Name,
+		Zone:        c.Zone,
+		Logger:      c.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open data of %s: %w", dir.path, explain(dir.path, err))
+	}
+	return r, nil
+}
+
+func (d *Daemon) close() error {
+	if err := d.replica.Close(); err != nil {
+		return fmt.Errorf("close data of %s: %w", d.dir.path, explain(d.dir.path, err))
+	}
+	return nil
+}
+
+func (d *Daemon) service() rpc.Service {
+	return rpc.Service{Values: d.replica, Histories: d.replica, Changes: d.replica, Ancestry: d.replica, Node: d}
+}
+
+// tell says that the node is ready, and later that it stops.
+func (d *Daemon) tell(ctx context.Context) error {
+	r := d.reachable()
+	d.config.Logger.Info("ready", "node", r.Node.String(), "data", r.Data, "socket", r.Socket, "http", r.HTTP)
+	if d.config.Ready != nil {
+		d.config.Ready(r)
+	}
+	d.manager("READY=1", "STATUS=ready")
+	<-ctx.Done()
+	d.config.Logger.Info("stopping")
+	d.manager("STOPPING=1", "STATUS=stopping")
+	return nil
+}
+
+// manager tells the service manager; a node that cannot still works.
+func (d *Daemon) manager(lines ...string) {
+	if err := notify(d.config.Notify, lines...); err != nil {
+		d.config.Logger.Warn("service manager cannot be told", "error", err)
+	}
+}
+
+func (d *Daemon) reachable() Reachable {
+	r := Reachable{Node: d.dir.key.ID(), Data: d.dir.path, Socket: d.config.Socket, Addresses: []string{}}
+	if a := d.server.HTTPAddr(); a != "" {
+		r.HTTP = "http://" + a
+	}
+	return r
+}
