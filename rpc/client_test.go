@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -494,6 +495,14 @@ func BenchmarkSocket(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := r.ask(ctx, request{method: "GET", path: "/api/v1/forks/default/kv/app/config"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("ancestor", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := r.ask(ctx, request{method: "GET", path: "/app%2Fconfig", query: url.Values{"patch": {"true"}}}); err != nil {
 				b.Fatal(err)
 			}
 		}

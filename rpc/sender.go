@@ -20,9 +20,6 @@ type sender struct {
 	// Set by find.
 	uid uint32
 	err error
-
-	named sync.Once
-	name  Author // set by named
 }
 
 type senderKey struct{}
@@ -46,23 +43,26 @@ func (s *sender) user() (uint32, error) {
 	return s.uid, s.err
 }
 
-// senderAuthor is HandlerConfig.Author: the sender's user name; "" if nobody
-// can tell.
-func senderAuthor(r *http.Request) Author {
-	s := senderOf(r)
-	uid, err := s.user()
+// userNames remembers the names of users, for as long as the server runs.
+type userNames struct{ known sync.Map } // uint32 to Author
+
+// author is HandlerConfig.Author: the sender's user name; "" if nobody can
+// tell.
+func (n *userNames) author(r *http.Request) Author {
+	uid, err := senderOf(r).user()
 	if err != nil {
 		return ""
 	}
-	s.named.Do(func() {
-		id := strconv.FormatUint(uint64(uid), 10)
-		if u, err := user.LookupId(id); err == nil {
-			s.name = Author(u.Username)
-		} else {
-			s.name = Author("uid-" + id)
-		}
-	})
-	return s.name
+	if name, ok := n.known.Load(uid); ok {
+		return name.(Author)
+	}
+	id := strconv.FormatUint(uint64(uid), 10)
+	name := Author("uid-" + id)
+	if u, err := user.LookupId(id); err == nil {
+		name = Author(u.Username)
+	}
+	n.known.Store(uid, name)
+	return name
 }
 
 // onlyUsers is HandlerConfig.OwnerOnly: the daemon's own user, and root if so

@@ -53,8 +53,17 @@ func addrPort(a net.Addr) netip.AddrPort {
 const tableReads = 3
 
 // tcpUser looks up who owns the socket whose own address is from and whose
-// other end is to. An IPv6 socket that speaks IPv4 stands in the other table.
+// other end is to.
 func tcpUser(from, to netip.AddrPort) (uint32, error) {
+	if uid, err := diagUser(from, to); err == nil {
+		return uid, nil
+	}
+	return tableUser(from, to) // a kernel or a sandbox without sock_diag
+}
+
+// tableUser is tcpUser by the tables in /proc. An IPv6 socket that speaks IPv4
+// stands in the other one.
+func tableUser(from, to netip.AddrPort) (uint32, error) {
 	for range tableReads {
 		for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 			f, err := os.Open(name)

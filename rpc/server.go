@@ -37,6 +37,7 @@ type Server struct {
 	config ServerConfig
 	group  int // of the socket; -1 for none
 	stop   chan struct{}
+	users  userNames
 
 	// Set by Listen.
 	doors []door
@@ -163,7 +164,7 @@ func (s *Server) listenTCP() error {
 
 func (s *Server) add(l net.Listener, h HandlerConfig) {
 	h.Stop = s.stop
-	h.Author = senderAuthor
+	h.Author = s.users.author
 	limits := h.Limits.withDefaults()
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)

@@ -414,3 +414,62 @@ func TestHungUpIsNotLogged(t *testing.T) {
 		t.Errorf("log: %s", got)
 	}
 }
+
+// TestTCPUser holds the two ways of asking against each other.
+func TestTCPUser(t *testing.T) {
+	for _, network := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", network)
+		if err != nil {
+			t.Logf("no IPv6 here: %v", err)
+			continue
+		}
+		defer l.Close()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, to := addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())
+		uid, err := tableUser(from, to)
+		if err != nil || uid != uint32(os.Geteuid()) {
+			t.Errorf("%s by table: %d, %v", network, uid, err)
+		}
+		uid, err = diagUser(from, to)
+		if err != nil && !errors.Is(err, errNoSocket) {
+			t.Logf("no sock_diag here: %v", err)
+			continue
+		}
+		if err != nil || uid != uint32(os.Geteuid()) {
+			t.Errorf("%s by sock_diag: %d, %v", network, uid, err)
+		}
+		// The kernel finds a listener where there is no connection.
+		if uid, err = diagUser(to, netip.AddrPortFrom(from.Addr(), 1)); !errors.Is(err, errNoSocket) {
+			t.Errorf("a listener was taken for a sender: %d, %v", uid, err)
+		}
+		// Closed: an orphan of the kernel's, which would read as root's.
+		c.Close()
+		if uid, err = diagUser(from, to); !errors.Is(err, errNoSocket) {
+			t.Errorf("an orphan was taken for a sender: %d, %v", uid, err)
+		}
+		if uid, err = tcpUser(from, to); err == nil {
+			t.Errorf("an orphan was taken for a sender: %d", uid)
+		}
+	}
+}
+
+func BenchmarkTCPUser(b *testing.B) {
+	r := serve(b, nil)
+	c, err := net.Dial("tcp", r.HTTPAddr())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	for name, ask := range map[string]func(from, to netip.AddrPort) (uint32, error){"table": tableUser, "diag": diagUser} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := ask(addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
