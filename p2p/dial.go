@@ -229,7 +229,9 @@ func (h *Host) loadBook() error {
 			continue
 		}
 		h.dials.add(*info, false)
-		h.roster.learn(info.ID, texts(info.Addrs)...)
+		if h.trusts(info.ID) {
+			h.roster.learn(info.ID, texts(info.Addrs)...)
+		}
 	}
 	return nil
 }

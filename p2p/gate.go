@@ -116,7 +116,7 @@ type quietKey struct {
 
 const (
 	quietFor = time.Minute
-	quietMax = 4096
+	quietMax = 1024
 )
 
 func newQuiet(now func() time.Time) *quiet {
@@ -128,7 +128,7 @@ func (q *quiet) due(kind string, p peer.ID) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now, key := q.now(), quietKey{kind, p}
-	if last, ok := q.said[key]; ok && now.Sub(last) < quietFor && now.After(last) {
+	if last, ok := q.said[key]; ok && now.Sub(last) < quietFor && !now.Before(last) {
 		return false
 	}
 	if len(q.said) >= quietMax {

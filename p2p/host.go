@@ -276,6 +276,7 @@ func (h *Host) connected(_ network.Network, c network.Conn) {
 		// The side that dialled syncs. If it does not, this one does.
 		now = now.Add(time.Second + rand.N(time.Second))
 	}
+	h.plan.forget(p)
 	h.plan.want(p, now)
 }
 

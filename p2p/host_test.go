@@ -305,6 +305,58 @@ func rawStream(t *testing.T, from *member, to *member) network.Stream {
 	return s
 }
 
+// A refusal reaches an opener that is still sending.
+func TestRefusalReachesOpener(t *testing.T) {
+	for i, transport := range []string{"tcp", "quic"} {
+		t.Run(transport, func(t *testing.T) {
+			logs := cluster(2)
+			other := newFakeLog()
+			other.extend(dag.ChainID{7}, []byte("another genesis"))
+			other.members = logs[0].members
+			for n := range uint32(30_000) { // 1.5 MB of FRONTIER
+				id := dag.BlockID{byte(n), byte(n >> 8), byte(n >> 16), 1}
+				other.tips[id] = dag.Tip{Chain: dag.ChainID(id), Block: id}
+			}
+			a, b := start(t, 1, logs[0]), start(t, 2, other)
+			for range 5 {
+				_, err := b.SyncWith(t.Context(), a.Addresses()[i])
+				if _, ok := errors.AsType[*OtherClusterError](err); !ok {
+					t.Errorf("opener: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// No more than two transfers run; a third is put off, not lost.
+func TestBusy(t *testing.T) {
+	logs := cluster(2)
+	logs[0].extend(dag.ChainID{1}, nil)
+	a, b := start(t, 1, logs[0]), start(t, 2, logs[1])
+	a.slots.bulk = maxBulk
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := b.sync(ctx, a.self, Open)
+	if _, ok := errors.AsType[*cutError](err); !ok {
+		t.Errorf("without a connection: %v", err)
+	}
+	if err := b.connect(ctx, mustAddr(a.Addresses()[0])); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.sync(ctx, a.self, Open)
+	if r, ok := errors.AsType[*RefusedError](err); !ok || r.Reason != ReasonBusy {
+		t.Errorf("busy peer: %v", err)
+	}
+	for range maxBulk {
+		a.slots.release("somebody", Answer, true)
+	}
+	waitEqual(t, logs...) // by the plan: b asks again
+	cancel()
+	b.slots.open("somebody", false)
+	if _, err := b.sync(ctx, "somebody", Probe); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting for a turn: %v", err)
+	}
+}
+
 func TestBadPeers(t *testing.T) {
 	hello := func(l *fakeLog) []byte {
 		return frameOf(frameHello, appendHello(nil, Hello{Version: 1, Cluster: l.cluster, Clock: 1}))

@@ -57,7 +57,8 @@ func (p *plan) want(id peer.ID, at time.Time) {
 	}
 }
 
-// forget drops a peer that is no longer connected.
+// forget drops what is planned with a peer, and its rest: a new connection
+// starts afresh.
 func (p *plan) forget(id peer.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

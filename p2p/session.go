@@ -133,6 +133,9 @@ func (s *Session) Bulk() bool { return s.stage > awaitHello && s.stage < ended }
 
 // Refuse ends the session and tells the peer why.
 func (s *Session) Refuse(r Reason, err error) {
+	if s.stage == ended {
+		return
+	}
 	s.out = []Message{Refuse{r}}
 	s.end(err)
 }
@@ -224,9 +227,7 @@ func (s *Session) Receive(ctx context.Context, m Message) {
 			return
 		}
 	}
-	if s.stage != ended {
-		s.Refuse(ReasonDamaged, damaged("unexpected %v", m.frame()))
-	}
+	s.Refuse(ReasonDamaged, damaged("unexpected %v", m.frame()))
 }
 
 func (s *Session) greet(h Hello) {

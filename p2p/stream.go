@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -15,8 +16,10 @@ import (
 
 const syncProtocol protocol.ID = "/crush/sync/1"
 
-// openTimeout bounds opening a stream on a connection that stands.
-const openTimeout = 10 * time.Second
+const (
+	openTimeout   = 10 * time.Second // for a stream on a connection that stands
+	finishTimeout = 5 * time.Second  // for the peer to close its side
+)
 
 // cutError is a session whose line broke.
 type cutError struct{ cause error }
@@ -104,7 +107,7 @@ func (t *transfer) run(ctx context.Context) error {
 // ends or the line breaks.
 func (t *transfer) drive(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { t.stream.Reset() })()
-	defer t.stream.Close()
+	defer t.finish()
 	defer t.session.Close()
 	out := bufio.NewWriterSize(t.stream, 32<<10)
 	w, r := newFrameWriter(out), newFrameReader(bufio.NewReaderSize(t.stream, 32<<10))
@@ -146,6 +149,17 @@ func (t *transfer) send(write func() error) {
 	}
 	t.stream.SetWriteDeadline(time.Now().Add(t.h.cfg.IdleTimeout))
 	t.broken = write()
+}
+
+// finish closes the stream. What the peer is still sending is thrown away
+// first: it reads what this side said only after it has sent its flight.
+func (t *transfer) finish() {
+	t.stream.CloseWrite()
+	t.stream.SetReadDeadline(time.Now().Add(finishTimeout))
+	if _, err := io.CopyN(io.Discard, t.stream, maxFrontier+maxRange); err != io.EOF {
+		t.stream.Reset()
+	}
+	t.stream.Close()
 }
 
 func (t *transfer) cut(ctx context.Context, err error) error {

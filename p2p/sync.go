@@ -94,12 +94,11 @@ func (h *Host) runOne(ctx context.Context, id peer.ID) {
 	now := time.Now()
 	h.plan.done(id, now, err == nil)
 	refused, busy := errors.AsType[*RefusedError](err)
-	_, gap := errors.AsType[*dag.MissingError](err)
 	switch {
 	case errors.Is(err, errBusy), busy && refused.Reason == ReasonBusy:
 		h.plan.want(id, now.Add(busyWait/2+rand.N(busyWait)))
-	case gap && o.Applied+o.Sent > 0:
-		h.plan.want(id, now)
+	case err != nil && h.net.Network().Connectedness(id) == network.Connected:
+		h.plan.want(id, now) // after its rest
 	}
 }
 
@@ -132,7 +131,9 @@ func (h *Host) Hello(ctx context.Context, addr string) (Greeting, error) {
 }
 
 // Join asks the node at a multiaddr with /p2p/ID for its cluster. The caller
-// then drops its own history and calls SyncWith with the same address.
+// then ends Run, drops its own history, runs a new Host on an empty one (with
+// the cluster's id, so that it takes no other's genesis) and calls SyncWith
+// with the same address.
 func (h *Host) Join(ctx context.Context, addr string) (cluster dag.ClusterID, via dag.NodeID, err error) {
 	g, err := h.Hello(ctx, addr)
 	if err == nil && g.Cluster.IsZero() {
