@@ -70,8 +70,12 @@ func (t timedWriter) Write(p []byte) (written int, err error) {
 	if !t.x.wrote {
 		t.x.writeHeader(http.StatusOK)
 	}
+	in := t.x.limits.ChunkIn
+	if t.x.unread {
+		in *= 2 // net/http first waits for the rest of the body
+	}
 	for len(p) > 0 {
-		t.x.writeUntil(time.Now().Add(t.x.limits.ChunkIn))
+		t.x.writeUntil(time.Now().Add(in))
 		n, err := t.x.w.Write(p[:min(len(p), chunk)])
 		written += n
 		if err != nil {

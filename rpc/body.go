@@ -108,7 +108,10 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 
 // done lifts the deadline after the last byte: it would else end the request
 // itself. It stays on a body that was given up.
-func (b *bodyReader) done() { b.x.readUntil(time.Time{}) }
+func (b *bodyReader) done() {
+	b.x.unread = false
+	b.x.readUntil(time.Time{})
+}
 
 // readUntil and writeUntil set deadlines. Their error means a connection that
 // has none, as a recorder of tests.

@@ -120,6 +120,8 @@ type exchange struct {
 	query url.Values
 	// wrote is true when the status is out.
 	wrote bool
+	// unread is true while there may be more of the body.
+	unread bool
 }
 
 // ServeHTTP implements http.Handler.
@@ -129,6 +131,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		// Also for a body that nobody reads: net/http reads on to the next
 		// request.
+		x.unread = true
 		x.readUntil(time.Now().Add(h.limits.ChunkIn))
 	}
 	err := h.guard(r)
