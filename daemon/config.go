@@ -46,6 +46,14 @@ type Config struct {
 	// the daemon's own.
 	HTTPOpen bool
 
+	// Listen are the multiaddrs for other nodes; empty, not nil, for none.
+	// Default: those of DefaultListen.
+	Listen []string
+	// Peers are multiaddrs with /p2p/ID that are dialled for ever.
+	Peers []string
+	// Announce are multiaddrs that peers are told besides those listened on.
+	Announce []string
+
 	// Name and Zone are what people call the node and its place. Default: the
 	// machine's name, and no zone.
 	Name, Zone string
@@ -108,6 +116,9 @@ func checkLoopback(address string) error {
 func (c Config) withDefaults() Config {
 	if c.Data == "" {
 		c.Data, _ = DefaultData(os.LookupEnv)
+	}
+	if path, err := filepath.Abs(c.Data); err == nil {
+		c.Data = path
 	}
 	if c.Socket == "" {
 		c.Socket = filepath.Join(c.Data, SocketName)

@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"crush/dag"
+	"crush/p2p"
 	"crush/rpc"
 )
 
@@ -22,6 +24,7 @@ type Daemon struct {
 	dir     *directory
 	replica *Replica
 	server  *rpc.Server
+	host    *p2p.Host
 	started time.Time
 }
 
@@ -42,10 +45,13 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.dir.close()) }()
-	if d.replica, err = openReplica(ctx, d.dir, d.config); err != nil {
+	if d.replica, err = openReplica(ctx, d.dir, d.config, opening{announce: d.announce}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
+	if d.host, err = newHost(d.config, d.dir, d.replica.Graph()); err != nil {
+		return err
+	}
 	if d.server, err = rpc.NewServer(rpc.ServerConfig{
 		Handler:     rpc.HandlerConfig{Service: d.service(), Logger: d.config.Logger},
 		Socket:      d.config.Socket,
@@ -62,14 +68,19 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.server.Run(ctx) })
-	// The network starts here: g.Go(func() error { return d.host.Run(ctx) }),
-	// with d.host in Status, AddMember, Join and reachable.
+	g.Go(func() error { return runHost(ctx, d.host) })
 	g.Go(func() error { return d.tell(ctx) })
 	return g.Wait()
 }
 
+// opening is how a replica is opened.
+type opening struct {
+	announce  func(dag.Bundle) // of blocks written here; nil for nobody
+	unfounded bool             // without a cluster, if it is empty
+}
+
 // openReplica opens the replica of a data directory that this process holds.
-func openReplica(ctx context.Context, dir *directory, c Config) (*Replica, error) {
+func openReplica(ctx context.Context, dir *directory, c Config, how opening) (*Replica, error) {
 	place, err := fingerprint(dir.path)
 	if err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
@@ -81,6 +92,8 @@ func openReplica(ctx context.Context, dir *directory, c Config) (*Replica, error
 		Name:        c.Name,
 		Zone:        c.Zone,
 		Logger:      c.Logger,
+		Announce:    how.announce,
+		Unfounded:   how.unfounded,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open data of %s: %w", dir.path, explain(dir.path, err))
@@ -101,6 +114,11 @@ func (d *Daemon) service() rpc.Service {
 
 // tell says that the node is ready, and later that it stops.
 func (d *Daemon) tell(ctx context.Context) error {
+	select {
+	case <-d.host.Ready():
+	case <-ctx.Done():
+		return nil
+	}
 	r := d.reachable()
 	d.config.Logger.Info("ready", "node", r.Node.String(), "data", r.Data, "socket", r.Socket, "http", r.HTTP)
 	if d.config.Ready != nil {
@@ -121,7 +139,7 @@ func (d *Daemon) manager(lines ...string) {
 }
 
 func (d *Daemon) reachable() Reachable {
-	r := Reachable{Node: d.dir.key.ID(), Data: d.dir.path, Socket: d.config.Socket, Addresses: []string{}}
+	r := Reachable{Node: d.dir.key.ID(), Data: d.dir.path, Socket: d.config.Socket, Addresses: d.host.Addresses()}
 	if a := d.server.HTTPAddr(); a != "" {
 		r.HTTP = "http://" + a
 	}

@@ -35,22 +35,14 @@ func (d *Daemon) Status(ctx context.Context) (rpc.Status, error) {
 		Chains: stats.Chains, Frontier: g.Digest(), DiskBytes: used, Void: stats.Void,
 		Peers: d.peers(), Warnings: d.warnings(stats),
 	}
+	s.Warnings = append(s.Warnings, skewed(s.Peers)...)
+	if self, ok := g.Member(r.Node); ok {
+		s.Name, s.Zone = self.Name, self.Zone
+	}
 	if stats.Failed != nil {
 		s.ReadOnly = stats.Failed.Error()
 	}
 	return s, nil
-}
-
-// peers are the other members, as this node knows them.
-func (d *Daemon) peers() []rpc.PeerStatus {
-	peers := []rpc.PeerStatus{}
-	for _, m := range d.replica.Graph().Members() {
-		if m.Node == d.dir.key.ID() {
-			continue
-		}
-		peers = append(peers, rpc.PeerStatus{Node: m.Node, Name: m.Name, Zone: m.Zone, Addresses: []string{}})
-	}
-	return peers
 }
 
 // warnings are lines that an operator should act on.
@@ -60,6 +52,9 @@ func (d *Daemon) warnings(stats dag.Stats) []string {
 		list = append(list, fmt.Sprintf(
 			"%d blocks signed by this node came from others: its data was restored from a backup, or another node runs with its key",
 			stats.Fenced))
+	}
+	if c := d.replica.Graph().Joining(); !c.IsZero() {
+		list = append(list, fmt.Sprintf("this node waits for the history of cluster %s: run join again", c))
 	}
 	if g := d.replica.Graph(); !g.Cluster().IsZero() && !g.IsMember(d.dir.key.ID()) {
 		list = append(list, "this node is not a member of its cluster: it takes no writes, and no other node talks to it")
@@ -97,7 +92,7 @@ func (d *Daemon) AddMember(ctx context.Context, m rpc.Member, c rpc.Claim) (dag.
 	if self, ok := g.Member(g.Node()); !ok || self.Role != dag.RoleAdmin {
 		return dag.BlockID{}, &rpc.Error{Code: rpc.CodeDenied, Message: "only an admin of the cluster adds members; this node is none"}
 	}
-	receipt, err := g.Commit(ctx, dag.Note{Author: string(c.Author), Message: c.Message}, func(tx *dag.Tx) error {
+	receipt, err := d.replica.commit(ctx, c, func(tx *dag.Tx) error {
 		return tx.Op(dag.NewOp(dag.MemberOp{Node: m.Node, Role: role, Name: m.Name, Zone: m.Zone}))
 	})
 	switch {
@@ -107,11 +102,6 @@ func (d *Daemon) AddMember(ctx context.Context, m rpc.Member, c rpc.Claim) (dag.
 		return dag.BlockID{}, fmt.Errorf("add member: %w", err)
 	}
 	return receipt.Block, nil
-}
-
-// Join implements rpc.Node.
-func (d *Daemon) Join(context.Context, rpc.JoinRequest) (rpc.Joined, error) {
-	return rpc.Joined{}, invalid("this build cannot join a cluster: it has no network")
 }
 
 // Verify implements rpc.Node.

@@ -46,7 +46,7 @@ func verifyData(ctx context.Context, path string, yield func(rpc.Fault, error) b
 	if _, err := os.Stat(dir.store()); errors.Is(err, fs.ErrNotExist) {
 		return nil // an identity that has written nothing
 	}
-	r, err := openReplica(ctx, dir, Config{}.withDefaults())
+	r, err := openReplica(ctx, dir, Config{}.withDefaults(), opening{unfounded: true})
 	if err != nil {
 		return err
 	}

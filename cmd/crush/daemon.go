@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 type daemonFlags struct {
 	http, name, zone, socketGroup string
 	httpOpen                      bool
+	listen, peers, announce       []string
 }
 
 func (p *program) daemonCommand() *cobra.Command {
@@ -42,6 +44,9 @@ the configuration file, as "http off".`,
 	fl.BoolVar(&f.httpOpen, "http-open", false, "serve every user of this machine on the HTTP port")
 	fl.StringVar(&f.name, "name", "", "`NAME` of the node that people are shown (default the machine's name)")
 	fl.StringVar(&f.zone, "zone", "", "`ZONE` that the node is in")
+	fl.StringArrayVar(&f.listen, "listen", daemon.DefaultListen(), "`MULTIADDR` to listen on for other nodes, or off; may be repeated")
+	fl.StringArrayVar(&f.peers, "peer", nil, "`MULTIADDR` of another node, ending in /p2p/ID, to keep a connection to; may be repeated")
+	fl.StringArrayVar(&f.announce, "announce", nil, "`MULTIADDR` that other nodes can reach this one at, besides those it listens on; may be repeated")
 	fl.StringVar(&f.socketGroup, "socket-group", "", "`GROUP` whose members may use the socket too")
 	return cmd
 }
@@ -56,9 +61,15 @@ func (p *program) daemonConfig(f *daemonFlags) (daemon.Config, error) {
 		HTTPOpen:    f.httpOpen,
 		Name:        f.name,
 		Zone:        f.zone,
+		Listen:      f.listen,
+		Peers:       f.peers,
+		Announce:    f.announce,
 		Version:     version(),
 		Logger:      slog.New(slog.NewTextHandler(p.stderr, nil)),
 		Notify:      os.Getenv("NOTIFY_SOCKET"),
+	}
+	if slices.Equal(c.Listen, []string{daemon.Off}) {
+		c.Listen = []string{}
 	}
 	if err := c.Validate(); err != nil {
 		return c, usagef("%v", err)

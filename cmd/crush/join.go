@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
+	"crush/daemon"
 	"crush/rpc"
 )
 
@@ -17,9 +20,7 @@ gives that data up.`,
 		Example: `  crush id                                          # here
   crush member add 12D3KooWGRUVh...                 # there
   crush join /dns4/db1/tcp/7655/p2p/12D3KooWPj...   # here`,
-		// Shown when the daemon can do it.
-		Hidden: true,
-		Args:   wantArgs(1, 1),
+		Args: wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.join(cmd, rpc.JoinRequest{Address: args[0], Discard: discard})
 		},
@@ -29,19 +30,27 @@ gives that data up.`,
 }
 
 func (p *program) join(cmd *cobra.Command, r rpc.JoinRequest) error {
-	door, err := p.door()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := p.streaming(cmd.Context())
 	defer cancel()
-	g := p.startProgress("joining")
-	joined, err := door.Join(ctx, r)
-	g.end()
+	joined, err := p.joinBy(ctx, r)
 	if err != nil {
 		return err
 	}
 	return p.print(joined, func() {
 		p.printf("joined cluster %s through %s: %s\n", joined.Cluster, joined.Via, count(joined.Blocks, "block"))
 	})
+}
+
+// joinBy joins through the daemon, or on the data directory if none runs.
+func (p *program) joinBy(ctx context.Context, r rpc.JoinRequest) (rpc.Joined, error) {
+	door, err := p.door()
+	if err != nil && !noDaemon(err) {
+		return rpc.Joined{}, err
+	}
+	g := p.startProgress("joining")
+	defer g.end()
+	if noDaemon(err) {
+		return daemon.JoinData(ctx, daemon.Config{Data: p.flags.data}, r)
+	}
+	return door.Join(ctx, r)
 }
