@@ -51,15 +51,17 @@ func (p *program) rollback(cmd *cobra.Command, r rpc.RollbackRequest) error {
 	return p.print(back, func() {
 		var short shortener
 		short.add(back.From, back.To, back.Revision)
-		key := escape(r.Key)
+		key, to := escape(r.Key), "to "+short.short(back.To)
+		if back.To.IsZero() {
+			to = "to where it was not there, so it is deleted"
+		}
 		switch {
 		case r.Plan:
-			p.printf("would roll %s back from %s to %s\n", key, short.short(back.From), short.short(back.To))
+			p.printf("would roll %s back from %s %s\n", key, short.short(back.From), to)
 		case back.Unchanged:
-			p.printf("%s already has the value of %s\n", key, short.short(back.To))
+			p.printf("%s is as it was at %s: nothing to write\n", key, escape(r.To))
 		default:
-			p.printf("rolled %s back from %s to %s, revision %s\n",
-				key, short.short(back.From), short.short(back.To), short.short(back.Revision))
+			p.printf("rolled %s back from %s %s, revision %s\n", key, short.short(back.From), to, short.short(back.Revision))
 		}
 	})
 }

@@ -66,8 +66,11 @@ func (p *program) resolve(cmd *cobra.Command) error {
 	if p.flags.data == "" {
 		p.flags.data, p.origins["data"] = daemon.DefaultData(p.lookup)
 	}
+	var err error
+	if p.flags.data, err = filepath.Abs(p.flags.data); err != nil {
+		return &localError{verb: "find data directory", cause: err}
+	}
 	if p.flags.config == "" {
-		var err error
 		if file, err = p.ownSettings(cmd); err != nil {
 			return err
 		}
