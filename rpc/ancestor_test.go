@@ -1,11 +1,14 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"iter"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -139,5 +142,59 @@ func TestAncestorStreams(t *testing.T) {
 	var got []any
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || len(got[1].([]any)) != 99 {
 		t.Errorf("got %d bytes: %v", w.Body.Len(), err)
+	}
+}
+
+// deep is a history of many large values that are made while they are read.
+type deep struct {
+	*fake
+
+	values, size int
+	most         uint64 // bytes of heap seen while it was read
+}
+
+func (f *deep) Previous(context.Context, KeyRef) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for i := range f.values {
+			if i%20 == 0 {
+				var m runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&m)
+				f.most = max(f.most, m.HeapAlloc)
+			}
+			if !yield(bytes.Repeat([]byte{byte(i)}, f.size), nil) {
+				return
+			}
+		}
+	}
+}
+
+// counter is a response that is thrown away.
+type counter struct {
+	nopWriter
+
+	n int
+}
+
+func (c *counter) WriteHeader(int) {}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += len(p)
+	return len(p), nil
+}
+
+func TestAncestorHistoryNeedsLittleMemory(t *testing.T) {
+	f := &deep{fake: newFake(), values: 100, size: 1 << 20}
+	service := f.service()
+	service.Ancestry = f
+	f.Put(t.Context(), PutRequest{KeyRef: KeyRef{Key: "k"}, Value: []byte("v")})
+	w := new(counter)
+	r := httptest.NewRequest("GET", "/k?revisions=all&patch=true", nil)
+	NewHandler(HandlerConfig{Service: service}).ServeHTTP(w, r)
+	if w.n < f.values*f.size {
+		t.Errorf("got %d bytes", w.n)
+	}
+	if f.most > 32<<20 {
+		t.Errorf("%d bytes of heap for a history of %d", f.most, f.values*f.size)
 	}
 }

@@ -4,6 +4,30 @@
 // The package owns the words that both sides share: requests, answers, errors
 // and their status and exit codes. What stands behind the door is declared
 // here as small noun interfaces, which package daemon implements.
+//
+// # Forms of the native API
+//
+// The routes stand in one table, which also makes /api/v1/openapi.json. What
+// holds for all of them:
+//
+//   - An error is {"error":{"code":…,"message":…}} with the status of its
+//     [Code]. A stream that fails after it has begun ends with such a line; a
+//     JSON answer that fails after it has begun is cut off, so that a part never
+//     passes for the whole.
+//   - A list is an object with one list in it, and the member next, to send as
+//     after, if more follows. With Accept: application/x-ndjson it is one element
+//     a line, of one snapshot, and without an end unless limit is sent.
+//   - An unknown query parameter is refused, not ignored.
+//   - An id or kind that is not there is "", a time null; value or value_base64
+//     is left out.
+//   - Headers that carry text (Crush-Author, Crush-Message, Crush-Warning) carry
+//     it as it is, or, if it has control characters, as UTF-8” and
+//     percent-encoding (RFC 8187).
+//   - Crush-Timeout, a duration, bounds how long the node waits for what is not
+//     there yet; then it says what is missing.
+//   - watch: lines; with Accept: text/event-stream, server-sent events whose id
+//     is the cursor (an event with an id and no data only moves it); with wait,
+//     one answer {"events":[…],"cursor":…}.
 package rpc
 
 import (

@@ -102,6 +102,9 @@ func (s *Server) Listen() (err error) {
 	return nil
 }
 
+// Close lets go of what Listen bound, for a server that will not run.
+func (s *Server) Close() { s.closeDoors() }
+
 func (s *Server) closeDoors() {
 	for _, d := range s.doors {
 		d.listener.Close()

@@ -398,6 +398,17 @@ func TestFindSocket(t *testing.T) {
 	}
 }
 
+func TestHead(t *testing.T) {
+	r := serve(t, nil)
+	r.fake.Put(t.Context(), PutRequest{KeyRef: KeyRef{Key: "k"}, Value: []byte("12345")})
+	got := raw(t, "tcp", r.HTTPAddr(), "HEAD /api/v1/forks/default/kv/k HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	for _, want := range []string{"200 OK", "Content-Length: 5\r\n", "\r\nETag: \"", "\r\nCrush-Token: ", "\r\nCrush-Revision: bafy", "\r\nCrush-Conflict: false"} {
+		if !strings.Contains(got, want) || !strings.HasSuffix(got, "\r\n\r\n") {
+			t.Errorf("got %q, want %q and no body", got, want)
+		}
+	}
+}
+
 // TestHungUpIsNotLogged: a client that goes away is nobody's failure.
 func TestHungUpIsNotLogged(t *testing.T) {
 	r := serve(t, nil)
