@@ -19,7 +19,7 @@ type Block struct {
 	Chain     ChainID
 	Seq       uint64    // 0 for the first of a chain
 	Prev      BlockID   // zero for the first of a chain
-	Deps      []BlockID // tips that the writer had applied and that Prev does not reach
+	Deps      []BlockID // tips that the writer had applied and that Prev does not reach; ascending
 	Time      int64     // unix milliseconds, the author's claim
 	Salt      Salt
 	Note      *Note
@@ -38,7 +38,7 @@ type blockWire struct {
 	Time      int64    `cbor:"time"`
 	Salt      [16]byte `cbor:"salt"`
 	Note      *Note    `cbor:"note,omitempty"`
-	Ops       []Op     `cbor:"ops"`
+	Ops       opList   `cbor:"ops"`
 	Revisions []link   `cbor:"revs"`
 }
 
@@ -53,7 +53,7 @@ func (b *Block) Encode() []byte {
 		Note: b.Note, Ops: b.Ops, Revisions: links(b.Revisions),
 	}
 	if w.Ops == nil {
-		w.Ops = []Op{}
+		w.Ops = opList{}
 	}
 	if !b.Prev.IsZero() {
 		w.Prev = (*link)(&b.Prev)
@@ -71,7 +71,7 @@ func DecodeBlock(raw []byte) (*Block, error) {
 	if len(raw) > MaxBlock {
 		return nil, fmt.Errorf("decode block: %w: %d bytes, limit %d", ErrRefused, len(raw), MaxBlock)
 	}
-	if err := checkCanonical(raw); err != nil {
+	if err := checkCanonical(raw, maxNesting); err != nil {
 		return nil, fmt.Errorf("decode block: %w", err)
 	}
 	var w blockWire
@@ -106,12 +106,19 @@ func (b *Block) check() error {
 	if (b.Seq == 0) != b.Prev.IsZero() {
 		return fmt.Errorf("seq %d with prev %v", b.Seq, !b.Prev.IsZero())
 	}
-	seen := make(map[BlockID]bool, len(b.Deps)+1)
-	for _, d := range append(b.Deps[:len(b.Deps):len(b.Deps)], b.Prev) {
-		if seen[d] {
-			return fmt.Errorf("dependency %s twice", d.Short())
+	for i, d := range b.Deps {
+		if i > 0 && bytes.Compare(b.Deps[i-1][:], d[:]) >= 0 {
+			return fmt.Errorf("dependency %s out of order or twice", d.Short())
 		}
-		seen[d] = true
+		if d == b.Prev {
+			return fmt.Errorf("dependency %s is prev", d.Short())
+		}
+	}
+	if b.genesis() && (len(b.Ops) < 2 || b.Ops[1].Kind != OpGenesis) {
+		return errors.New("no dependencies, and it founds no cluster")
+	}
+	if len(b.Ops) > MaxOps {
+		return fmt.Errorf("%d operations, limit %d", len(b.Ops), MaxOps)
 	}
 	if b.Note != nil {
 		if err := b.Note.check(); err != nil {
@@ -126,6 +133,17 @@ func (b *Block) check() error {
 	return nil
 }
 
+// genesis reports whether the block comes before all others of a cluster.
+func (b *Block) genesis() bool { return b.Seq == 0 && len(b.Deps) == 0 }
+
+// blockSize is what MaxBlock bounds. It follows from what is hashed alone, not
+// from how that is packed: 128 for signature and framing, the bytes of the
+// block's map, and for each revision the bytes of its map and of its payload. A
+// bundle is never longer.
+func blockSize(blockMap, revisionMaps, payloads int) int {
+	return 128 + blockMap + revisionMaps + payloads
+}
+
 // announces returns the announcement of the block's chain: the first operation
 // of a chain's first block.
 func (b *Block) announces() (ChainOp, bool) {
@@ -137,6 +155,18 @@ func (b *Block) announces() (ChainOp, bool) {
 		return ChainOp{}, false
 	}
 	return op, true
+}
+
+// opList is the operations of a block; their number is checked before they are
+// allocated.
+type opList []Op
+
+// UnmarshalCBOR implements cbor.Unmarshaler.
+func (l *opList) UnmarshalCBOR(b []byte) error {
+	if _, n, _, err := readHead(b); err != nil || n > MaxOps {
+		return fmt.Errorf("%d operations, limit %d", n, MaxOps)
+	}
+	return decMode.Unmarshal(b, (*[]Op)(l))
 }
 
 // Op is one operation on forks or on the cluster: a kind and its body, which

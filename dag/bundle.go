@@ -18,22 +18,79 @@ const bundleVersion = 1
 // bundleWire is the outer array of a bundle. Head is the block's map with an
 // empty list of revisions: their ids follow from Revs.
 type bundleWire struct {
-	_       struct{} `cbor:",toarray"`
 	Version uint64
 	Head    cbor.RawMessage
-	Sig     []byte
+	Sig     []byte // none if not known
 	Revs    []cbor.RawMessage
+}
+
+func (w *bundleWire) append(b []byte) []byte {
+	b = appendHead(b, majorArray, 4)
+	b = appendHead(b, majorUint, w.Version)
+	b = append(b, w.Head...)
+	b = appendBytes(b, w.Sig)
+	b = appendHead(b, majorArray, uint64(len(w.Revs)))
+	for _, rev := range w.Revs {
+		b = append(b, rev...)
+	}
+	return b
+}
+
+// revMin is a lower bound of the bytes of a revision's map.
+const revMin = 128
+
+// readBundle reads the outer array; what it returns aliases b, which must have
+// passed checkCanonical.
+func readBundle(b Bundle) (w bundleWire, err error) {
+	r := itemReader{b: b}
+	if n := r.head(majorArray); n != 4 || r.bad {
+		return w, fmt.Errorf("%w: a bundle is an array of 4", errEncoding)
+	}
+	if w.Version = r.head(majorUint); w.Version != bundleVersion {
+		return w, fmt.Errorf("%w: bundle version %d, this build knows %d", ErrRefused, w.Version, bundleVersion)
+	}
+	w.Head, w.Sig = r.raw(), r.str(majorBytes)
+	n := r.head(majorArray)
+	if n > MaxBlock/revMin {
+		return w, fmt.Errorf("%w: %d revisions: %w", ErrRefused, n, ErrTooLarge)
+	}
+	w.Revs = make([]cbor.RawMessage, n)
+	for i := range w.Revs {
+		w.Revs[i] = r.raw()
+	}
+	if r.bad || len(w.Sig) != 0 && len(w.Sig) != sigLen {
+		return w, fmt.Errorf("%w: bundle, or its signature of %d bytes", errEncoding, len(w.Sig))
+	}
+	return w, nil
 }
 
 // bundleRev is a revision without what follows from its block and payload.
 type bundleRev struct {
-	_       struct{} `cbor:",toarray"`
-	Key     string
+	Key     []byte
 	Fork    []byte          // 32 bytes; none for the default fork
 	Parents []byte          // digests, one after another
 	Kind    uint64          //
-	Payload *[]byte         // null for a delete, or when kept apart (Apart)
+	Payload []byte          // nil (null) for a delete, or when kept apart (Apart)
 	Rest    cbor.RawMessage // map of what else differs from the usual
+}
+
+// readRev reads a revision of a bundle; what it returns aliases b.
+func readRev(b cbor.RawMessage) (w bundleRev, err error) {
+	r := itemReader{b: b}
+	n := r.head(majorArray)
+	w.Key, w.Fork, w.Parents, w.Kind = r.str(majorText), r.str(majorBytes), r.str(majorBytes), r.head(majorUint)
+	if !r.null() {
+		if w.Payload = r.str(majorBytes); w.Payload == nil {
+			w.Payload = []byte{}
+		}
+	}
+	if w.Rest = r.raw(); r.bad || n != 6 {
+		return w, fmt.Errorf("%w: revision in a bundle", errEncoding)
+	}
+	if len(w.Parents)%32 != 0 || len(w.Fork) != 0 && (len(w.Fork) != 32 || ForkID(w.Fork) == defaultFork) {
+		return w, fmt.Errorf("%w: parents of %d bytes, fork %x", errEncoding, len(w.Parents), w.Fork)
+	}
+	return w, nil
 }
 
 // revRest holds the fields of a revision that most do not have. Place is set
@@ -79,13 +136,12 @@ func (p *parcel) encode(inline int) Bundle {
 	head := *p.block
 	head.Revisions = nil
 	w := bundleWire{Version: bundleVersion, Head: head.Encode(), Sig: p.sig, Revs: make([]cbor.RawMessage, len(p.revs))}
-	if w.Sig == nil {
-		w.Sig = []byte{}
-	}
+	room := 64 + len(w.Head) + len(w.Sig)
 	for i, r := range p.revs {
 		w.Revs[i] = p.encodeRev(i, r, inline)
+		room += len(w.Revs[i])
 	}
-	return marshal(&w, nil)
+	return w.append(make([]byte, 0, room))
 }
 
 func (p *parcel) encodeRev(i int, r *Revision, inline int) cbor.RawMessage {
@@ -180,12 +236,10 @@ func decodeBundle(b Bundle) (*parcel, error) {
 }
 
 // splitBundle reads the outer array and the block's head; Revisions is empty.
+// What it returns aliases b.
 func splitBundle(b Bundle) (w bundleWire, head *Block, err error) {
-	if err := decMode.Unmarshal(b, &w); err != nil {
-		return w, nil, fmt.Errorf("%w: %s", errEncoding, err)
-	}
-	if w.Version != bundleVersion {
-		return w, nil, fmt.Errorf("%w: bundle version %d, this build knows %d", ErrRefused, w.Version, bundleVersion)
+	if w, err = readBundle(b); err != nil {
+		return w, nil, err
 	}
 	head, err = DecodeBlock(w.Head)
 	if err != nil {
@@ -198,9 +252,11 @@ func splitBundle(b Bundle) (w bundleWire, head *Block, err error) {
 }
 
 // decodeStored reads a bundle in which payloads may be kept apart, and
-// computes the ids of its revisions and block. The parcel's payloads alias b.
+// computes the ids of its revisions and block. A block has one bundle with and
+// one without a signature (of each choice of payloads kept apart). The
+// parcel's payloads alias b.
 func decodeStored(b Bundle) (*parcel, error) {
-	if err := checkCanonical(b); err != nil {
+	if err := checkCanonical(b, maxNesting+bundleNesting); err != nil {
 		return nil, err
 	}
 	w, head, err := splitBundle(b)
@@ -208,43 +264,41 @@ func decodeStored(b Bundle) (*parcel, error) {
 		return nil, err
 	}
 	p := &parcel{block: head, revs: make([]*Revision, len(w.Revs)), payloads: make([][]byte, len(w.Revs))}
-	switch len(w.Sig) {
-	case 0:
-	case sigLen:
+	if len(w.Sig) > 0 {
 		p.sig = w.Sig
-	default:
-		return nil, fmt.Errorf("%w: signature of %d bytes", ErrRefused, len(w.Sig))
 	}
 	head.Revisions = make([]RevisionID, len(w.Revs))
+	maps, payloads := 0, 0
 	for i, raw := range w.Revs {
 		if p.revs[i], p.payloads[i], err = decodeRev(raw, head, i); err != nil {
 			return nil, fmt.Errorf("revision %d: %w", i, err)
 		}
-		head.Revisions[i] = p.revs[i].ID()
+		var size int
+		head.Revisions[i], size = p.revs[i].hash()
+		maps, payloads = maps+size, payloads+int(p.revs[i].Size)
 	}
-	p.id = head.ID()
+	enc := head.Encode()
+	if size := blockSize(len(enc), maps, payloads); size > MaxBlock {
+		return nil, fmt.Errorf("%w: block of %d bytes, limit %d: %w", ErrRefused, size, MaxBlock, ErrTooLarge)
+	}
+	p.id = sha256.Sum256(enc)
 	return p, nil
 }
 
 // decodeRev reads the i-th revision of a bundle. The payload is nil if the
 // revision is a delete or its payload is kept apart, else not nil.
 func decodeRev(raw cbor.RawMessage, b *Block, i int) (*Revision, []byte, error) {
-	var w bundleRev
-	if err := decMode.Unmarshal(raw, &w); err != nil {
-		return nil, nil, fmt.Errorf("%w: %s", errEncoding, err)
+	w, err := readRev(raw)
+	if err != nil {
+		return nil, nil, err
 	}
-	var rest revRest
-	if !bytes.Equal(w.Rest, rawMap) {
-		if err := decMode.Unmarshal(w.Rest, &rest); err != nil {
-			return nil, nil, fmt.Errorf("%w: %s", errEncoding, err)
-		}
+	rest, err := decodeRest(w.Rest)
+	if err != nil {
+		return nil, nil, err
 	}
 	r := &Revision{
-		Key: w.Key, Kind: w.Kind, Chain: b.Chain, Seq: b.Seq, Index: uint64(i), Salt: b.Salt, Time: b.Time,
+		Key: string(w.Key), Kind: w.Kind, Chain: b.Chain, Seq: b.Seq, Index: uint64(i), Salt: b.Salt, Time: b.Time,
 		Mark: Mark(rest.Mark), Label: rest.Label, Note: rest.Note, extra: rest.More, Fork: defaultFork,
-	}
-	if len(w.Parents)%32 != 0 || len(w.Fork) != 0 && len(w.Fork) != 32 {
-		return nil, nil, fmt.Errorf("%w: parents of %d bytes, fork of %d", ErrRefused, len(w.Parents), len(w.Fork))
 	}
 	r.Parents = make([]RevisionID, len(w.Parents)/32)
 	for j := range r.Parents {
@@ -255,14 +309,15 @@ func decodeRev(raw cbor.RawMessage, b *Block, i int) (*Revision, []byte, error) 
 	}
 	if pl := rest.Place; pl != nil {
 		r.Chain, r.Seq, r.Index, r.Salt, r.Time = pl.Chain, pl.Seq, pl.Index, pl.Salt, pl.Time
-	}
-	var payload []byte
-	switch {
-	case w.Payload != nil:
-		if payload = *w.Payload; payload == nil {
-			payload = []byte{}
+		if b.places(r, i) {
+			return nil, nil, fmt.Errorf("%w: place written out that is the usual one", errEncoding)
 		}
-		r.Value, r.Size = sha256.Sum256(payload), int64(len(payload))
+	}
+	switch {
+	case w.Payload != nil && rest.Apart != nil:
+		return nil, nil, fmt.Errorf("%w: payload both here and apart", errEncoding)
+	case w.Payload != nil:
+		r.Value, r.Size = sha256.Sum256(w.Payload), int64(len(w.Payload))
 	case rest.Apart != nil:
 		r.Value, r.Size = rest.Apart.Value, rest.Apart.Size
 	default:
@@ -274,15 +329,38 @@ func decodeRev(raw cbor.RawMessage, b *Block, i int) (*Revision, []byte, error) 
 	if err := r.check(); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	return r, payload, nil
+	return r, w.Payload, nil
 }
 
-// checkExtra refuses unknown fields that would shadow known ones.
+// decodeRest reads the map at the end of a revision in a bundle; each has one
+// encoding.
+func decodeRest(raw cbor.RawMessage) (rest revRest, err error) {
+	if bytes.Equal(raw, rawMap) {
+		return rest, nil
+	}
+	if err := decMode.Unmarshal(raw, &rest); err != nil {
+		return rest, fmt.Errorf("%w: %s", errEncoding, err)
+	}
+	if !bytes.Equal(marshal(&rest, nil), raw) {
+		return rest, fmt.Errorf("%w: rest of a revision in a bundle", errEncoding)
+	}
+	return rest, nil
+}
+
+// checkExtra refuses unknown fields that would shadow known ones, or that the
+// revision's own map could not have.
 func (r *Revision) checkExtra() error {
 	for _, k := range revisionFields {
 		if _, clash := r.extra[k]; clash {
 			return fmt.Errorf("%w: field %q twice", ErrRefused, k)
 		}
 	}
-	return nil
+	if len(r.extra) == 0 {
+		return nil
+	}
+	enc := r.Encode()
+	if _, n, _, err := readHead(enc); err != nil || n > maxFields {
+		return fmt.Errorf("%w: revision of more than %d fields", errEncoding, maxFields)
+	}
+	return checkCanonical(enc, maxNesting)
 }

@@ -15,8 +15,17 @@ import (
 // to be. It is part of ErrRefused.
 var errEncoding = fmt.Errorf("%w: not canonical DAG-CBOR", ErrRefused)
 
-// maxNesting bounds the depth of any item; our own formats use 5.
-const maxNesting = 16
+// maxNesting bounds how deep the items of a revision or block stand below its
+// map; our own fields use 6. In a bundle they stand up to bundleNesting deeper.
+const (
+	maxNesting    = 16
+	bundleNesting = 8
+	opNesting     = 3 // of the body of an operation in its block
+)
+
+// maxFields bounds the fields of a map of ours, those that this version does
+// not know included.
+const maxFields = 48
 
 // encMode and decMode are immutable after construction.
 var (
@@ -34,8 +43,9 @@ func newEncMode() cbor.EncMode {
 
 func newDecMode() cbor.DecMode {
 	m, err := cbor.DecOptions{
-		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, MaxNestedLevels: maxNesting,
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, MaxNestedLevels: 2 * (maxNesting + bundleNesting),
 		MaxArrayElements: math.MaxInt32, MaxMapPairs: math.MaxInt32,
+		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField, UTF8: cbor.UTF8RejectInvalid, IntDec: cbor.IntDecConvertNone,
 	}.DecMode()
 	if err != nil {
@@ -47,10 +57,11 @@ func newDecMode() cbor.DecMode {
 // checkCanonical walks b, which must be exactly one item in canonical DAG-CBOR:
 // shortest integers and lengths, definite lengths, text-string map keys in
 // length-first order without duplicates, valid UTF-8, no floats, no tag but 42
-// over a CID, no simple value but false, true and null. The library's decoder
-// alone accepts several of these, and does not look into raw bodies.
-func checkCanonical(b []byte) error {
-	n, err := skipItem(b, 0)
+// over a CID, no simple value but false, true and null, nothing more than depth
+// levels below the item. The library's decoder alone accepts several of these,
+// and does not look into raw bodies.
+func checkCanonical(b []byte, depth int) error {
+	n, err := skipItem(b, depth)
 	if err != nil {
 		return err
 	}
@@ -90,10 +101,11 @@ func readHead(b []byte) (major byte, arg uint64, n int, err error) {
 	return major, arg, 1 + width, nil
 }
 
-// skipItem returns the length of the canonical item that b starts with.
+// skipItem returns the length of the canonical item that b starts with; it
+// refuses what stands more than depth levels below it.
 func skipItem(b []byte, depth int) (int, error) {
-	if depth > maxNesting {
-		return 0, fmt.Errorf("%w: nested deeper than %d", errEncoding, maxNesting)
+	if depth < 0 {
+		return 0, fmt.Errorf("%w: nested too deep", errEncoding)
 	}
 	major, arg, n, err := readHead(b)
 	if err != nil {
@@ -133,7 +145,7 @@ func skipArray(b []byte, n int, count uint64, depth int) (int, error) {
 		return 0, fmt.Errorf("%w: truncated array", errEncoding)
 	}
 	for range count {
-		m, err := skipItem(b[n:], depth+1)
+		m, err := skipItem(b[n:], depth-1)
 		if err != nil {
 			return 0, err
 		}
@@ -155,7 +167,7 @@ func skipMap(b []byte, n int, count uint64, depth int) (int, error) {
 		if major != 3 {
 			return 0, fmt.Errorf("%w: map key is not text", errEncoding)
 		}
-		m, err := skipItem(b[n:], depth+1)
+		m, err := skipItem(b[n:], depth-1)
 		if err != nil {
 			return 0, err
 		}
@@ -165,7 +177,7 @@ func skipMap(b []byte, n int, count uint64, depth int) (int, error) {
 		}
 		last = key
 		n += m
-		if m, err = skipItem(b[n:], depth+1); err != nil {
+		if m, err = skipItem(b[n:], depth-1); err != nil {
 			return 0, err
 		}
 		n += m
@@ -176,7 +188,7 @@ func skipMap(b []byte, n int, count uint64, depth int) (int, error) {
 // skipLink accepts tag 42 over a byte string: a zero byte, then a CIDv1 of 32
 // digest bytes by SHA-256.
 func skipLink(b []byte, n int, tag uint64) (int, error) {
-	const size = 2 + linkLen
+	const size = linkSize - 2
 	if tag != 42 || len(b) < n+size {
 		return 0, fmt.Errorf("%w: tag %d, or a truncated link", errEncoding, tag)
 	}
@@ -193,7 +205,8 @@ func skipLink(b []byte, n int, tag uint64) (int, error) {
 const (
 	codecRaw     = 0x55
 	codecDagCBOR = 0x71
-	linkLen      = 1 + 4 + 32 // zero byte, CID prefix, digest
+	linkLen      = 1 + 4 + 32  // zero byte, CID prefix, digest
+	linkSize     = 4 + linkLen // with the heads of tag and byte string
 )
 
 // link is a CBOR link (tag 42) to a dag-cbor node.
@@ -208,7 +221,7 @@ func appendLink(b []byte, codec byte, digest [32]byte) []byte {
 }
 
 func parseLink(codec byte, b []byte) (digest [32]byte, err error) {
-	if len(b) != 4+linkLen || b[0] != 0xd8 || b[1] != 42 || b[6] != codec {
+	if len(b) != linkSize || b[0] != 0xd8 || b[1] != 42 || b[6] != codec {
 		return digest, fmt.Errorf("%w: not a link with codec 0x%02x", errEncoding, codec)
 	}
 	if _, err := skipItem(b, 0); err != nil {
@@ -262,7 +275,14 @@ func marshal(v any, more extras) []byte {
 // returns the fields that the struct does not have. known lists those it has.
 // b must have passed checkCanonical.
 func unmarshal(b []byte, into any, known []string) (extras, error) {
-	err := decMode.Unmarshal(b, into)
+	major, fields, _, err := readHead(b)
+	if err != nil {
+		return nil, err
+	}
+	if major != majorMap || fields > maxFields {
+		return nil, fmt.Errorf("%w: not a map, or of more than %d fields", errEncoding, maxFields)
+	}
+	err = decMode.Unmarshal(b, into)
 	if err == nil {
 		return nil, nil
 	}
@@ -284,4 +304,55 @@ func unmarshal(b []byte, into any, known []string) (extras, error) {
 		return nil, fmt.Errorf("%w: %s", errEncoding, err)
 	}
 	return all, nil
+}
+
+// itemReader reads the items of canonical bytes one after another; bad is set
+// once one was not of the wanted type.
+type itemReader struct {
+	b   []byte
+	bad bool
+}
+
+// head reads the head of an item of a major type and returns its argument.
+func (r *itemReader) head(major byte) uint64 {
+	m, arg, n, err := readHead(r.b)
+	if err != nil || m != major {
+		r.b, r.bad = nil, true
+		return 0
+	}
+	r.b = r.b[n:]
+	return arg
+}
+
+// str reads a byte string or text; it aliases what is read.
+func (r *itemReader) str(major byte) []byte {
+	n := r.head(major)
+	if n > uint64(len(r.b)) {
+		r.b, r.bad = nil, true
+		return nil
+	}
+	s := r.b[:n:n]
+	r.b = r.b[n:]
+	return s
+}
+
+// null reads null, if that is next.
+func (r *itemReader) null() bool {
+	if len(r.b) == 0 || r.b[0] != cborNull {
+		return false
+	}
+	r.b = r.b[1:]
+	return true
+}
+
+// raw reads an item of any type; it aliases what is read.
+func (r *itemReader) raw() cbor.RawMessage {
+	n, err := skipItem(r.b, maxNesting+bundleNesting)
+	if err != nil {
+		r.b, r.bad = nil, true
+		return nil
+	}
+	item := r.b[:n:n]
+	r.b = r.b[n:]
+	return item
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -17,7 +18,8 @@ const (
 	MaxKey     = 1 << 10            // bytes of a key
 	MaxValue   = 4 << 20            // bytes of a value: the payload of kinds 1 and 2
 	MaxPayload = 2*MaxValue + 1<<16 // bytes of a payload of any other kind
-	MaxBlock   = 16 << 20           // bytes of a block with its revisions and payloads
+	MaxBlock   = 16 << 20           // the size of a block with its revisions and payloads, see blockSize
+	MaxOps     = 1 << 16            // operations of a block
 	MaxName    = 128                // bytes of the name of a fork, tag, alias, node or zone
 	MaxNote    = 64 << 10           // bytes of a note
 	maxTime    = 1 << 53            // milliseconds since 1970
@@ -46,17 +48,53 @@ const (
 
 // Note is what a writer claims of a write. It is not verified.
 type Note struct {
+	Author  string
+	Message string
+	Time    int64  // unix milliseconds, of an import
+	extra   string // canonical map of unknown fields; "" for none
+}
+
+// noteWire is the canonical map of a note.
+type noteWire struct {
 	Author  string `cbor:"author,omitempty"`
 	Message string `cbor:"message,omitempty"`
-	Time    int64  `cbor:"time,omitempty"` // unix milliseconds, of an import
+	Time    int64  `cbor:"time,omitempty"`
+}
+
+// noteFields are the fields of noteWire.
+var noteFields = []string{"author", "message", "time"}
+
+// MarshalCBOR implements cbor.Marshaler.
+func (n Note) MarshalCBOR() ([]byte, error) {
+	var more extras
+	if n.extra != "" {
+		if err := decMode.Unmarshal([]byte(n.extra), &more); err != nil {
+			return nil, err
+		}
+	}
+	return marshal(&noteWire{n.Author, n.Message, n.Time}, more), nil
+}
+
+// UnmarshalCBOR implements cbor.Unmarshaler.
+func (n *Note) UnmarshalCBOR(b []byte) error {
+	var w noteWire
+	more, err := unmarshal(b, &w, noteFields)
+	if err != nil {
+		return err
+	}
+	*n = Note{Author: w.Author, Message: w.Message, Time: w.Time}
+	if len(more) > 0 {
+		n.extra = string(marshal(more, nil))
+	}
+	return nil
 }
 
 // IsZero reports whether the note says nothing.
 func (n Note) IsZero() bool { return n == Note{} }
 
 func (n Note) check() error {
-	if len(n.Author)+len(n.Message) > MaxNote {
-		return fmt.Errorf("note of %d bytes, limit %d: %w", len(n.Author)+len(n.Message), MaxNote, ErrTooLarge)
+	if size := len(n.Author) + len(n.Message) + len(n.extra); size > MaxNote {
+		return fmt.Errorf("note of %d bytes, limit %d: %w", size, MaxNote, ErrTooLarge)
 	}
 	if !utf8.ValidString(n.Author) || !utf8.ValidString(n.Message) {
 		return errors.New("note is not valid UTF-8")
@@ -129,11 +167,20 @@ func (r *Revision) encodeAny() []byte {
 
 // ID returns the revision's id: the hash of its canonical bytes.
 func (r *Revision) ID() RevisionID {
+	id, _ := r.hash()
+	return id
+}
+
+// hash returns the id, and how many bytes it hashes.
+func (r *Revision) hash() (id RevisionID, size int) {
 	var buf [512]byte
+	b := buf[:0]
 	if r.plain() && r.encodedSize() <= len(buf) {
-		return sha256.Sum256(r.append(buf[:0]))
+		b = r.append(b)
+	} else {
+		b = r.Encode()
 	}
-	return sha256.Sum256(r.Encode())
+	return sha256.Sum256(b), len(b)
 }
 
 // Place returns where the revision stands.
@@ -142,7 +189,10 @@ func (r *Revision) Place() Place { return Place{r.Chain, r.Seq, uint32(r.Index)}
 // DecodeRevision reads the canonical bytes of a revision. It refuses any other
 // encoding, and what is over the limits. Unknown fields are kept.
 func DecodeRevision(b []byte) (*Revision, error) {
-	if err := checkCanonical(b); err != nil {
+	if len(b) > MaxBlock {
+		return nil, fmt.Errorf("decode revision: %w: %d bytes, limit %d", ErrRefused, len(b), MaxBlock)
+	}
+	if err := checkCanonical(b, maxNesting); err != nil {
 		return nil, fmt.Errorf("decode revision: %w", err)
 	}
 	var w revisionWire
@@ -180,8 +230,10 @@ func (r *Revision) check() error {
 		return fmt.Errorf("size %d", r.Size)
 	case r.Time < 0 || r.Time > maxTime:
 		return fmt.Errorf("time %d", r.Time)
-	case len(r.Label) > MaxName:
-		return fmt.Errorf("label of %d bytes", len(r.Label))
+	case r.Kind > math.MaxInt64 || r.Mark > math.MaxInt64:
+		return fmt.Errorf("kind %d, mark %d", r.Kind, r.Mark)
+	case len(r.Label) > MaxName || !utf8.ValidString(r.Label) || strings.IndexByte(r.Label, 0) >= 0:
+		return fmt.Errorf("label %.200q: at most %d bytes of UTF-8 without NUL", r.Label, MaxName)
 	case r.Note != nil:
 		return r.Note.check()
 	}

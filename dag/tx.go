@@ -55,7 +55,7 @@ func (g *Graph) newBuilding(w *workspace, line uint32, now int64) (*building, er
 	if err != nil {
 		return nil, err
 	}
-	blk := &Block{Version: blockVersion, Time: max(now, 0), Salt: salt}
+	blk := &Block{Version: blockVersion, Time: min(max(now, 0), maxTime), Salt: salt}
 	b := &building{w: w, p: &parcel{block: blk}, line: line, entries: map[entryKey]*Entry{}, forks: w.forks}
 	if line != 0 {
 		l := w.front.lines[line]
@@ -86,7 +86,9 @@ func (b *building) fill(group []*waiter) int {
 		if wt.err = wt.run(tx); wt.err != nil {
 			continue
 		}
-		if b.size+tx.size > MaxBlock {
+		// Operations have no note of their own: they need a block with theirs.
+		fits := b.size+tx.size <= MaxBlock && len(b.p.block.Ops)+len(tx.ops) <= MaxOps
+		if !fits || tx.note != nil && len(tx.ops) > 0 {
 			if len(b.p.revs)+len(b.p.block.Ops) > b.start {
 				return i
 			}
@@ -118,6 +120,7 @@ func (b *building) begin(note Note) *Tx {
 	empty := len(b.p.revs)+len(b.p.block.Ops) == b.start
 	if empty && !note.IsZero() {
 		b.p.block.Note = &note // the first in the block names it; given back in accept
+		tx.size = noteSize(&note)
 	} else if empty {
 		b.p.block.Note = nil
 	} else if note != blockNote {
@@ -245,7 +248,7 @@ func (tx *Tx) Put(d Draft) error {
 	if err != nil {
 		return fmt.Errorf("put %q: %w", d.Key, err)
 	}
-	id := r.ID()
+	id, size := r.hash()
 	next := *e
 	next.Heads = []Head{{ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size}}
 	for i, h := range e.Heads {
@@ -257,7 +260,7 @@ func (tx *Tx) Put(d Draft) error {
 	next.Count++
 	tx.entries[k] = &next
 	tx.ids, tx.revs, tx.loads = append(tx.ids, id), append(tx.revs, r), append(tx.loads, payload)
-	tx.size += len(d.Key) + len(payload) + 36*len(d.Parents) + 64 + noteSize(tx.note)
+	tx.size += size + len(payload) + linkSize
 	return nil
 }
 
@@ -306,8 +309,12 @@ func (tx *Tx) Op(op Op) error {
 	if err := op.check(); err != nil {
 		return err
 	}
+	// Text that is not UTF-8, above all: every peer would refuse the block.
+	if err := checkCanonical(op.Body, maxNesting-opNesting); err != nil {
+		return fmt.Errorf("operation of kind %s: %w", op.Kind, err)
+	}
 	tx.ops = append(tx.ops, op)
-	tx.size += len(op.Body) + 16
+	tx.size += len(op.Body) + 10
 	return nil
 }
 
