@@ -19,6 +19,7 @@ import (
 // Daemon is one node. It runs once.
 type Daemon struct {
 	config Config // with defaults
+	called Config // as given: what its Name and Zone set, the member list takes over
 
 	// Set by Run before anything is served.
 	dir     *directory
@@ -30,11 +31,12 @@ type Daemon struct {
 
 // New checks the configuration. It touches nothing.
 func New(c Config) (*Daemon, error) {
+	called := c
 	c = c.withDefaults()
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Daemon{config: c}, nil
+	return &Daemon{config: c, called: called}, nil
 }
 
 // Run opens the data directory, serves until the context ends, lets what is
@@ -49,6 +51,9 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
+	if err := d.callSelf(ctx); err != nil {
+		return err
+	}
 	if d.host, err = newHost(d.config, d.dir, d.replica.Graph()); err != nil {
 		return err
 	}

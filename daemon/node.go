@@ -104,6 +104,34 @@ func (d *Daemon) AddMember(ctx context.Context, m rpc.Member, c rpc.Claim) (dag.
 	return receipt.Block, nil
 }
 
+// callSelf writes the name and zone that the configuration gives this node
+// into the member list, if they differ there. Only an admin can; another
+// node's are set by member add on one.
+func (d *Daemon) callSelf(ctx context.Context) error {
+	g := d.replica.Graph()
+	self, ok := g.Member(g.Node())
+	want := self
+	if d.called.Name != "" {
+		want.Name = d.called.Name
+	}
+	if d.called.Zone != "" {
+		want.Zone = d.called.Zone
+	}
+	if !ok || want == self {
+		return nil
+	}
+	if self.Role != dag.RoleAdmin {
+		d.config.Logger.Warn("name and zone stay as the member list has them: an admin sets them with member add",
+			"name", self.Name, "zone", self.Zone)
+		return nil
+	}
+	_, err := d.replica.commit(ctx, rpc.Claim{}, func(tx *dag.Tx) error { return tx.Op(dag.NewOp(dag.MemberOp(want))) })
+	if err != nil {
+		return fmt.Errorf("write the node's name: %w", err)
+	}
+	return nil
+}
+
 // Verify implements rpc.Node.
 func (d *Daemon) Verify(ctx context.Context) iter.Seq2[rpc.Fault, error] {
 	return faults(ctx, d.replica)

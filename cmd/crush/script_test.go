@@ -81,6 +81,9 @@ func scriptDaemon(ts *testscript.TestScript, neg bool, args []string) {
 		if !slices.Contains(args, "--http") {
 			d.args = append(d.args, "--http", "off")
 		}
+		if !slices.Contains(args, "--listen") {
+			d.args = append(d.args, "--listen", "off")
+		}
 		d.args = append(d.args, args[2:]...)
 		d.start(ts)
 	case "stop":
