@@ -125,7 +125,7 @@ func appendAncestorValue(b, value []byte) []byte {
 
 // ancestorEntry reads the key; a fork that does not exist has no keys.
 func (x *exchange) ancestorEntry(meta bool) (Entry, error) {
-	entry, err := x.Service.Values.Get(x.r.Context(), GetRequest{KeyRef: x.keyRef(), Meta: meta})
+	entry, err := x.Service.Values.Get(x.r.Context(), GetRequest{KeyRef: x.keyRef(), Meta: meta, Bare: true})
 	if errors.Is(err, ErrNotFound) {
 		return Entry{Deleted: true}, nil
 	}

@@ -21,8 +21,8 @@
 //   - An id or kind that is not there is "", a time null; value or value_base64
 //     is left out.
 //   - Headers that carry text (Crush-Author, Crush-Message, Crush-Warning) carry
-//     it as it is, or, if it has control characters, as UTF-8” and
-//     percent-encoding (RFC 8187).
+//     it as it is, or, if it has control characters, percent-encoded as an
+//     ext-value of RFC 8187 in UTF-8 without a language.
 //   - Crush-Timeout, a duration, bounds how long the node waits for what is not
 //     there yet; then it says what is missing.
 //   - watch: lines; with Accept: text/event-stream, server-sent events whose id

@@ -15,6 +15,7 @@ func (c *Client) Get(ctx context.Context, r GetRequest) (Entry, error) {
 	req.setQuery("rev", string(r.Rev))
 	req.setQuery("at", r.At)
 	req.setFlag("meta", r.Meta)
+	req.setFlag("bare", r.Bare)
 	return answer[Entry](ctx, c, req)
 }
 

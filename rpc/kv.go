@@ -18,7 +18,10 @@ func (x *exchange) getRequest() (GetRequest, error) {
 		return r, invalid("at most one of rev and at can be asked for")
 	}
 	var err error
-	r.Meta, err = x.flag("meta")
+	if r.Meta, err = x.flag("meta"); err != nil {
+		return r, err
+	}
+	r.Bare, err = x.flag("bare")
 	return r, err
 }
 
@@ -28,6 +31,7 @@ func (x *exchange) getKV() error {
 	if err != nil {
 		return err
 	}
+	r.Bare = true // what is left out stands in no header
 	entry, err := x.Service.Values.Get(x.r.Context(), r)
 	if err != nil {
 		return err
@@ -46,22 +50,17 @@ func (x *exchange) getKV() error {
 
 // entryHeaders sets the headers of a read.
 func (x *exchange) entryHeaders(e *Entry) {
-	values := [...]string{
-		`"` + string(e.Token) + `"`, string(e.Token), idText(e.Revision), idText(e.Block), strconv.FormatBool(e.Conflict), "",
-	}
+	values := [...]string{`"` + string(e.Token) + `"`, string(e.Token), strconv.FormatBool(e.Conflict), idText(e.Revision), ""}
 	header := x.w.Header()
 	header["ETag"] = values[0:1:1]
 	header[headerToken] = values[1:2:2]
-	header[headerConflict] = values[4:5:5]
+	header[headerConflict] = values[2:3:3]
 	if !e.Revision.IsZero() {
-		header[headerRevision] = values[2:3:3]
-	}
-	if !e.Block.IsZero() {
-		header[headerBlock] = values[3:4:4]
+		header[headerRevision] = values[3:4:4]
 	}
 	if !e.Kind.IsZero() {
-		values[5] = e.Kind.String()
-		header[headerKind] = values[5:6:6]
+		values[4] = e.Kind.String()
+		header[headerKind] = values[4:5:5]
 	}
 	if e.Warning != "" {
 		header[headerWarning] = []string{encodeHeader(e.Warning)}

@@ -16,6 +16,7 @@ var parameters = map[string]string{
 	"after":       "Continue after this element: the member next of the page before.",
 	"at":          "Read the view at an RFC 3339 time, or at a block's CID or its distinctive part.",
 	"author":      "Only revisions of this author.",
+	"bare":        "true: leave block, node, author and message out, which is faster.",
 	"create_fork": "true: name the fork into being if it does not exist.",
 	"idle":        "A duration: an event of type idle at the end of the feed, and then this often.",
 	"limit":       "The most elements; 1,000 if not given (lines: all), at most 10,000.",

@@ -71,7 +71,7 @@ func keyRoutes() []route {
 		{
 			method: "GET", pattern: forkPath + "/entry/{key...}", id: "entry", serve: (*exchange).getEntry,
 			summary: "Everything that is known of a key, also of one that is not there.",
-			query:   []string{"rev", "at", "meta"}, headers: []string{headerTimeout}, answers: jsonAnswer, schema: "Entry",
+			query:   []string{"rev", "at", "meta", "bare"}, headers: []string{headerTimeout}, answers: jsonAnswer, schema: "Entry",
 		},
 		{
 			method: "GET", pattern: forkPath + "/keys", id: "keys", serve: (*exchange).listKeys,
