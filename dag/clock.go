@@ -60,9 +60,11 @@ func decodeClock(b []byte) (clockRecord, error) {
 	r := recordReader{b: b}
 	r.open()
 	rec := clockRecord{clock: clock{}, delta: r.num()}
-	for len(r.b) > 0 && !r.bad {
-		line := uint32(r.num())
-		rec.clock[line] = r.num()
+	var last uint32
+	for first := true; len(r.b) > 0 && !r.bad; first = false {
+		line := r.num32()
+		r.bad = r.bad || !first && line <= last
+		rec.clock[line], last = r.num(), line
 	}
 	return rec, r.close("clock")
 }

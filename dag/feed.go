@@ -143,14 +143,19 @@ func (c *FeedCursor) UnmarshalText(text []byte) error {
 		return fmt.Errorf("parse cursor: %w", ErrBadID)
 	}
 	r := recordReader{b: b[1:]}
-	copy(c.node[:], r.bytes(8))
-	c.lsn, c.index, c.tips = r.num(), uint32(r.num()), nil
+	var next FeedCursor
+	copy(next.node[:], r.bytes(8))
+	next.lsn, next.index = r.num(), r.num32()
 	for len(r.b) > 0 && !r.bad {
-		c.tips = append(c.tips, r.bytes(cursorTip))
+		next.tips = append(next.tips, r.bytes(cursorTip))
 	}
-	if r.bad || len(c.tips) > cursorMaxTips {
+	if r.bad || len(next.tips) > cursorMaxTips {
 		return fmt.Errorf("parse cursor: %w", ErrBadID)
 	}
+	if again, err := next.MarshalText(); err != nil || !bytes.Equal(again, text) { // trailing bits, line ends
+		return fmt.Errorf("parse cursor: %w", ErrBadID)
+	}
+	*c = next
 	return nil
 }
 

@@ -338,7 +338,7 @@ func (g *Graph) consumeCleanMark() error {
 	}
 	r := recordReader{b: mark}
 	r.open()
-	line := uint32(r.num())
+	line := r.num32()
 	l, err := g.moment.Load().front.line(line)
 	if err != nil || r.bad || g.fingerprint == "" || string(r.b) != g.fingerprint || l.node != g.key.ID() {
 		return nil
@@ -418,7 +418,7 @@ func loadArrivalPlace(r Reader, lsn uint64) (loc, error) {
 func decodeArrival(b []byte) (loc, error) {
 	r := recordReader{b: b}
 	r.open()
-	at := loc{line: uint32(r.num()), seq: r.num()}
+	at := loc{line: r.num32(), seq: r.num()}
 	return at, r.close("arrival")
 }
 

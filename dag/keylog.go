@@ -1,6 +1,7 @@
 package dag
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -13,7 +14,7 @@ type HistoryCursor struct{ after order }
 
 // MarshalText implements encoding.TextMarshaler.
 func (c HistoryCursor) MarshalText() ([]byte, error) {
-	b := binary.BigEndian.AppendUint64(nil, c.after.lam)
+	b := binary.BigEndian.AppendUint64([]byte{cursorVersion}, c.after.lam)
 	b = append(b, c.after.chain[:]...)
 	b = binary.BigEndian.AppendUint64(b, c.after.seq)
 	b = binary.BigEndian.AppendUint32(b, c.after.index)
@@ -23,12 +24,18 @@ func (c HistoryCursor) MarshalText() ([]byte, error) {
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (c *HistoryCursor) UnmarshalText(text []byte) error {
 	b, err := base32Lower.DecodeString(string(text))
-	if err != nil || len(b) != 52 {
+	if err != nil || len(b) != 53 || b[0] != cursorVersion {
 		return fmt.Errorf("parse history cursor: %w", ErrBadID)
 	}
-	c.after.lam = binary.BigEndian.Uint64(b)
-	copy(c.after.chain[:], b[8:])
-	c.after.seq, c.after.index = binary.BigEndian.Uint64(b[40:]), binary.BigEndian.Uint32(b[48:])
+	b = b[1:]
+	next := HistoryCursor{order{
+		lam: binary.BigEndian.Uint64(b), chain: ChainID(b[8:40]),
+		seq: binary.BigEndian.Uint64(b[40:]), index: binary.BigEndian.Uint32(b[48:]),
+	}}
+	if again, err := next.MarshalText(); err != nil || !bytes.Equal(again, text) { // trailing bits, line ends
+		return fmt.Errorf("parse history cursor: %w", ErrBadID)
+	}
+	*c = next
 	return nil
 }
 

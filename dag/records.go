@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"math"
 )
 
 // Records are the values of the local index. Each starts with its version;
-// numbers are uvarints, digests stand as they are. They are local: they hold
-// interned numbers, and are never sent.
+// numbers are uvarints in their shortest form, digests stand as they are. They
+// are local: they hold interned numbers, and are never sent. Each has one
+// encoding, so that Check can compare bytes.
 const recordVersion = 1
 
 // recordReader reads the fields of a record; bad is set once it ran out.
@@ -19,11 +21,28 @@ type recordReader struct {
 
 func (r *recordReader) num() uint64 {
 	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
+	if n <= 0 || n > 1 && r.b[n-1] == 0 {
 		r.bad, r.b = true, nil
 		return 0
 	}
 	r.b = r.b[n:]
+	return v
+}
+
+// num32 reads a number of 32 bits.
+func (r *recordReader) num32() uint32 {
+	v := r.num()
+	if v > math.MaxUint32 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	return uint32(v)
+}
+
+// flags reads a set of flags; others than known are bad.
+func (r *recordReader) flags(known uint64) uint64 {
+	v := r.num()
+	r.bad = r.bad || v&^known != 0
 	return v
 }
 
@@ -101,7 +120,7 @@ func (l *lineRecord) encode() []byte {
 func decodeLineRecord(b []byte) (l lineRecord, err error) {
 	r := recordReader{b: b}
 	r.open()
-	l = lineRecord{chain: r.digest(), node: r.digest(), first: r.num(), parent: uint32(r.num())}
+	l = lineRecord{chain: r.digest(), node: r.digest(), first: r.num(), parent: r.num32()}
 	return l, r.close("line")
 }
 
@@ -210,7 +229,7 @@ func decodeEntry(fork ForkID, key string, b []byte, chains func(line uint32) Cha
 	r.open()
 	e := Entry{Fork: fork, Key: key, Count: r.num(), SinceDelete: r.num(), First: int64(r.num())}
 	if e.lastDelete.lam = r.num(); e.lastDelete.lam > 0 {
-		e.lastDelete.chain, e.lastDelete.seq, e.lastDelete.index = r.digest(), r.num(), uint32(r.num())
+		e.lastDelete.chain, e.lastDelete.seq, e.lastDelete.index = r.digest(), r.num(), r.num32()
 	}
 	n := r.num()
 	if n > uint64(len(r.b)) {
@@ -225,11 +244,12 @@ func decodeEntry(fork ForkID, key string, b []byte, chains func(line uint32) Cha
 
 func (h *Head) read(r *recordReader, chains func(line uint32) ChainID) {
 	h.ID = r.digest()
-	h.loc = loc{uint32(r.num()), r.num(), uint32(r.num())}
+	h.loc = loc{r.num32(), r.num(), r.num32()}
 	h.Place = Place{chains(h.loc.line), h.loc.seq, h.loc.index}
 	h.lam, h.ordinal, h.Time, h.Kind = r.num(), r.num(), int64(r.num()), r.num()
-	flags := r.num()
+	flags := r.flags(flagDeleted | flagInline)
 	if h.Deleted = flags&flagDeleted != 0; h.Deleted {
+		r.bad = r.bad || flags != flagDeleted
 		return
 	}
 	h.Value, h.Size = r.digest(), int64(r.num())
@@ -270,7 +290,7 @@ func decodeHistory(b []byte) (historyRecord, error) {
 	r := recordReader{b: b}
 	r.open()
 	h := historyRecord{ordinal: r.num(), lam: r.num()}
-	h.deleted = r.num()&flagDeleted != 0
+	h.deleted = r.flags(flagDeleted) != 0
 	n := r.num()
 	for i := uint64(0); i < n && !r.bad; i++ {
 		h.siblings = append(h.siblings, r.loc())
@@ -284,7 +304,7 @@ func appendLoc(b []byte, l loc) []byte {
 	return binary.AppendUvarint(b, uint64(l.index))
 }
 
-func (r *recordReader) loc() loc { return loc{uint32(r.num()), r.num(), uint32(r.num())} }
+func (r *recordReader) loc() loc { return loc{r.num32(), r.num(), r.num32()} }
 
 // stateRecord is written in every batch, so that a store which lost records
 // without an error is noticed at the next start.
