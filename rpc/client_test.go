@@ -317,26 +317,38 @@ func TestServerSentEvents(t *testing.T) {
 	r := serve(t, nil)
 	r.fake.Put(t.Context(), PutRequest{KeyRef: KeyRef{Key: "a"}})
 	r.fake.Put(t.Context(), PutRequest{KeyRef: KeyRef{Key: "b"}})
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+r.HTTPAddr()+"/api/v1/forks/default/watch", nil)
-	req.Header.Set("Accept", "text/event-stream")
-	req.Header.Set("Last-Event-ID", "1")
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if got := resp.Header.Get("Content-Type"); got != "text/event-stream" {
-		t.Errorf("content type %q", got)
-	}
-	var got []string
-	for lines := bufio.NewScanner(resp.Body); len(got) < 5 && lines.Scan(); {
-		line, _, _ := strings.Cut(lines.Text(), `,"kind"`)
-		got = append(got, line)
-	}
-	// The event; then an id without data at the end of the feed.
-	want := []string{"id: 2", `data: {"cursor":"2","type":"put","fork":"default","key":"b"`, "", "id: 2", ""}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+	const data = `data: {"cursor":"2","type":"put","fork":"default","key":"b"`
+	for _, test := range []struct {
+		query, lastID string
+		want          []string
+	}{
+		// The event; then an id without data at the end of the feed.
+		{"", "1", []string{"id: 2", data, "", "id: 2", ""}},
+		// The state has no ids before it is whole, and then is not sent again.
+		{"?state=true&since=1", "", []string{data, "", "id: 2", ""}},
+		{"?state=true", "1", []string{"id: 2", data, "", "id: 2", ""}},
+	} {
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+r.HTTPAddr()+"/api/v1/forks/default/watch"+test.query, nil)
+		req.Header.Set("Accept", "text/event-stream")
+		if test.lastID != "" {
+			req.Header.Set("Last-Event-ID", test.lastID)
+		}
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := resp.Header.Get("Content-Type"); got != "text/event-stream" {
+			t.Errorf("content type %q", got)
+		}
+		var got []string
+		for lines := bufio.NewScanner(resp.Body); len(got) < len(test.want) && lines.Scan(); {
+			line, _, _ := strings.Cut(lines.Text(), `,"kind"`)
+			got = append(got, line)
+		}
+		resp.Body.Close()
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%+v: got %q", test, got)
+		}
 	}
 }
 

@@ -57,6 +57,7 @@ func TestPathTricks(t *testing.T) {
 		{"GET", "/api/v1/forks/default/log?since=yesterday", 400, "RFC 3339"},
 		{"GET", "/api/v1/forks/default/watch?idle=1ns", 400, "at least"},
 		{"GET", "/api/v1/forks/default/watch?wait=long", 400, "duration"},
+		{"GET", "/api/v1/forks/default/watch?wait=1s&state=true", 400, "do not go together"},
 		{"GET", "/api/v1/forks/default/keys?%zz", 400, "query"},
 		{"GET", "/api/v1/revisions/nosuchthing", 404, "no such id"},
 		{"GET", "/api/v1/forks/nosuch/kv/a", 404, "not there"},

@@ -32,6 +32,7 @@ func (x *exchange) getKV() error {
 		return err
 	}
 	r.Bare = true // what is left out stands in no header
+	r.Bare = true
 	entry, err := x.Service.Values.Get(x.r.Context(), r)
 	if err != nil {
 		return err

@@ -34,6 +34,10 @@ func (x *exchange) watch() error {
 		return invalid("idle must be at least " + leastIdle.String())
 	}
 	if x.query.Has("wait") {
+		if r.State {
+			// An answer that ends within the state could not be continued.
+			return invalid("state and wait do not go together: list the keys, then poll")
+		}
 		return x.longPoll(r)
 	}
 	quiet := r.Idle == 0
@@ -46,7 +50,13 @@ func (x *exchange) watch() error {
 			r.Since, r.State = id, false
 		}
 		x.w.Header()["Cache-Control"] = []string{"no-store"}
-		return x.feed(contentEvents, r, func(b []byte, e *Event) []byte { return appendServerEvent(b, e, quiet) })
+		// The cursor within the state is that of its end: a page that
+		// connects again before it had all must get all again.
+		whole := !r.State
+		return x.feed(contentEvents, r, func(b []byte, e *Event) []byte {
+			whole = whole || e.Type == eventIdle
+			return appendServerEvent(b, e, whole, quiet)
+		})
 	}
 	return x.feed(contentLines, r, func(b []byte, e *Event) []byte {
 		if quiet && e.Type == eventIdle {
@@ -59,16 +69,20 @@ func (x *exchange) watch() error {
 // eventIdle is the type of the event at the end of the feed.
 const eventIdle = "idle"
 
-// appendServerEvent appends an event with its cursor as id. An event without
-// data moves the id and is not seen by the page's script.
-func appendServerEvent(b []byte, e *Event, quiet bool) []byte {
-	b = append(b, "id: "...)
-	b = append(b, e.Cursor...)
-	if !quiet || e.Type != eventIdle {
-		b = append(b, "\ndata: "...)
-		b = e.appendJSON(b)
+// appendServerEvent appends an event, with its cursor as id if that is asked
+// for. An event without data moves the id and is not seen by the page's script.
+func appendServerEvent(b []byte, e *Event, id, quiet bool) []byte {
+	if id {
+		b = append(b, "id: "...)
+		b = append(b, e.Cursor...)
+		b = append(b, '\n')
 	}
-	return append(b, '\n', '\n')
+	if !quiet || e.Type != eventIdle {
+		b = append(b, "data: "...)
+		b = e.appendJSON(b)
+		b = append(b, '\n')
+	}
+	return append(b, '\n')
 }
 
 // feed pumps events until the client goes or the server stops.
