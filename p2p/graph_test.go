@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -220,6 +221,44 @@ func TestGraphHosts(t *testing.T) {
 	// A member that is removed is cut off by those who learn of it.
 	hosts[0].Announce(addMember(t, graphs[0], c.ID(), dag.RoleRemoved))
 	b.lines.wait(t, "connection closed: not in the member list peer="+c.ID().String())
+}
+
+// A node with a cluster of its own gives that up for another, on a running
+// host, and takes part in the new one's gossip at once.
+func TestGraphJoin(t *testing.T) {
+	first := found(t, 2)[0]
+	put(t, first, "k", []byte("theirs"))
+	own := openGraph(t, keyOf(2), dagtest.NewMem())
+	if _, err := own.Found(t.Context(), dag.Member{Name: "alone"}); err != nil {
+		t.Fatal(err)
+	}
+	a, b := startGraph(t, 1, first), startGraph(t, 2, own)
+	cluster, _, err := b.Join(t.Context(), a.Addresses()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := own.Adopt(t.Context(), cluster); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.SyncWith(t.Context(), a.Addresses()[0]); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, first, own)
+	for i := range 10 {
+		b.Announce(put(t, own, "k", []byte{byte(i)}))
+		a.Announce(put(t, first, "k", []byte{byte(i), 1}))
+	}
+	waitSame(t, first, own)
+	for line, ok := "", true; ok; {
+		select {
+		case line = <-a.lines:
+			if strings.HasPrefix(line, "sync refused") {
+				t.Errorf("noise in the log: %s", line)
+			}
+		default:
+			ok = false
+		}
+	}
 }
 
 // A cold node catches up with a long history.

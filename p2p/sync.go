@@ -131,9 +131,8 @@ func (h *Host) Hello(ctx context.Context, addr string) (Greeting, error) {
 }
 
 // Join asks the node at a multiaddr with /p2p/ID for its cluster. The caller
-// then ends Run, drops its own history, runs a new Host on an empty one (with
-// the cluster's id, so that it takes no other's genesis) and calls SyncWith
-// with the same address.
+// then drops its own history, so that State has no cluster and Changed fires,
+// and calls SyncWith with the same address.
 func (h *Host) Join(ctx context.Context, addr string) (cluster dag.ClusterID, via dag.NodeID, err error) {
 	g, err := h.Hello(ctx, addr)
 	if err == nil && g.Cluster.IsZero() {
