@@ -269,7 +269,7 @@ func TestGraphCatchUp(t *testing.T) {
 	}
 	graphs := found(t, 2)
 	for i := range n {
-		put(t, graphs[0], fmt.Sprint("k", i%100), []byte(fmt.Sprintf("%0200d", i)))
+		put(t, graphs[0], fmt.Sprint("k", i%100), fmt.Appendf(nil, "%0200d", i))
 	}
 	a := startGraph(t, 1, graphs[0], func(c *Config) { c.Logger = slog.New(slog.DiscardHandler) })
 	b := startGraph(t, 2, graphs[1])
