@@ -86,6 +86,9 @@ type opening struct {
 
 // openReplica opens the replica of a data directory that this process holds.
 func openReplica(ctx context.Context, dir *directory, c Config, how opening) (*Replica, error) {
+	if err := finishRebuild(dir); err != nil {
+		return nil, fmt.Errorf("open data directory: %w", err)
+	}
 	place, err := fingerprint(dir.path)
 	if err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)

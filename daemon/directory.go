@@ -86,6 +86,9 @@ func (d *directory) close() error { return d.lock.release() }
 
 func (d *directory) store() string { return filepath.Join(d.path, storeName) }
 
+// rebuilt is where a rebuild makes the new store.
+func (d *directory) rebuilt() string { return d.store() + ".new" }
+
 // marked reports whether the directory carries the marker of this layout. It
 // refuses a directory of another layout, and one without a marker that has
 // anything in it that crush does not write there itself.

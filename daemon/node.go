@@ -134,7 +134,7 @@ func (d *Daemon) callSelf(ctx context.Context) error {
 
 // Verify implements rpc.Node.
 func (d *Daemon) Verify(ctx context.Context) iter.Seq2[rpc.Fault, error] {
-	return faults(ctx, d.replica)
+	return faults(ctx, d.replica, d.dir.path)
 }
 
 func invalid(format string, args ...any) error {

@@ -103,7 +103,10 @@ func outward(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, dag.ErrCorrupt):
-		code = rpc.CodeDamaged
+		return &rpc.Error{
+			Code: rpc.CodeDamaged, Cause: err,
+			Message: err.Error() + " (stop the daemon and run crush verify --rebuild; what is lost comes back from other nodes)",
+		}
 	case errors.Is(err, dag.ErrReadOnly):
 		code = rpc.CodeReadOnly
 	case errors.Is(err, dag.ErrTooLarge):

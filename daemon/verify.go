@@ -3,9 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
+	"time"
 
 	"crush/dag"
 	"crush/rpc"
@@ -51,7 +54,7 @@ func verifyData(ctx context.Context, path string, yield func(rpc.Fault, error) b
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	for f, err := range faults(ctx, r) {
+	for f, err := range faults(ctx, r, dir.path) {
 		if err != nil {
 			return err
 		}
@@ -62,25 +65,108 @@ func verifyData(ctx context.Context, path string, yield func(rpc.Fault, error) b
 	return nil
 }
 
-// faults checks everything that a replica has stored.
-func faults(ctx context.Context, r *Replica) iter.Seq2[rpc.Fault, error] {
+// scratchPrefix starts the names of directories that a verify makes in the
+// data directory and removes again.
+const scratchPrefix = "verify-"
+
+// faults checks everything that a replica has stored, computing every index
+// again in a scratch directory.
+func faults(ctx context.Context, r *Replica, dir string) iter.Seq2[rpc.Fault, error] {
 	return func(yield func(rpc.Fault, error) bool) {
-		for out, err := range r.Graph().Missing(ctx, nil) {
-			if err == nil {
-				_, err = dag.ReadHeader(out.Bundle)
-			}
-			switch {
-			case ctx.Err() != nil:
-				yield(rpc.Fault{}, context.Cause(ctx))
-				return
-			case errors.Is(err, dag.ErrCorrupt), errors.Is(err, dag.ErrRefused):
-				if !yield(rpc.Fault{Kind: "damaged", Where: "store", Detail: err.Error()}, nil) {
-					return
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		wanted := true
+		err := withScratch(dir, func(scratch dag.Store) error {
+			return r.Graph().Check(ctx, scratch, nil, func(f dag.Fault) {
+				if wanted = wanted && yield(rpc.Fault{Kind: f.Kind, Where: f.Where, Detail: f.Detail}, nil); !wanted {
+					stop()
 				}
-			case err != nil:
-				yield(rpc.Fault{}, err)
-				return
-			}
+			})
+		})
+		if err != nil && wanted {
+			yield(rpc.Fault{}, outward(err))
 		}
 	}
+}
+
+// withScratch runs a function on an empty store that is thrown away. What an
+// earlier one left behind in a crash is removed too.
+func withScratch(dir string, use func(dag.Store) error) (err error) {
+	left, err := filepath.Glob(filepath.Join(dir, scratchPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	path, err := os.MkdirTemp(dir, scratchPrefix)
+	if err != nil {
+		return fmt.Errorf("make scratch directory: %w", explain(dir, err))
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(path)) }()
+	db, err := dag.OpenLevelDB(path, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return use(db)
+}
+
+// Rebuilt says what a rebuild of the store kept.
+type Rebuilt struct {
+	dag.Rebuilt
+	Old string // where the store as it was is kept
+}
+
+// RebuildData computes every index of a data directory that no daemon uses
+// again from its blocks, under its lock, and reports what is damaged. The old
+// store is kept aside; the operator removes it.
+func RebuildData(ctx context.Context, path string, progress dag.Progress, report func(rpc.Fault)) (out Rebuilt, err error) {
+	dir, err := openExisting(path)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, dir.close()) }()
+	fresh := dir.rebuilt()
+	if err := os.RemoveAll(fresh); err != nil {
+		return out, err
+	}
+	if out.Rebuilt, err = rebuildInto(ctx, dir.store(), fresh, progress, report); err != nil {
+		return out, errors.Join(outward(err), os.RemoveAll(fresh))
+	}
+	out.Old = dir.store() + ".old-" + time.Now().UTC().Format("20060102T150405")
+	if err := os.Rename(dir.store(), out.Old); err != nil {
+		return out, err
+	}
+	return out, errors.Join(os.Rename(fresh, dir.store()), syncDirectory(dir.path))
+}
+
+// finishRebuild ends a rebuild that a crash interrupted between its renames:
+// the old store is aside already, and the new one is whole.
+func finishRebuild(dir *directory) error {
+	if _, err := os.Stat(dir.store()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := os.Stat(dir.rebuilt()); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(os.Rename(dir.rebuilt(), dir.store()), syncDirectory(dir.path))
+}
+
+func rebuildInto(ctx context.Context, from, into string, progress dag.Progress, report func(rpc.Fault)) (out dag.Rebuilt, err error) {
+	old, err := dag.OpenLevelDB(from, true)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, old.Close()) }()
+	db, err := dag.OpenLevelDB(into, false)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return dag.Rebuild(ctx, old, db, progress, func(f dag.Fault) {
+		report(rpc.Fault{Kind: f.Kind, Where: f.Where, Detail: f.Detail})
+	})
 }
