@@ -54,7 +54,10 @@ func OpenLevelDB(dir string, repair bool) (*LevelDB, error) {
 		return nil, fmt.Errorf("make store: %w", err)
 	}
 	o := levelOptions()
-	if !repair {
+	if repair {
+		// A reader that is not strict leaves damaged parts out and goes on.
+		o.Strict = opt.StrictBlockChecksum
+	} else {
 		// go-ds-leveldb calls RecoverFile by itself on a damaged manifest, and
 		// that loses keys without an error. goleveldb's own call tells.
 		probe, err := leveldb.OpenFile(dir, &o)
