@@ -239,7 +239,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 		left := time.Until(end)
 		// The node's own answer says more than a broken connection: it gives
 		// up a little earlier.
-		if left -= left / 20; left > 0 {
+		if left -= left / 10; left > 0 {
 			r.header[headerTimeout] = []string{left.String()}
 		}
 	}

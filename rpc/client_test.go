@@ -428,8 +428,8 @@ func TestClientWithoutDaemon(t *testing.T) {
 
 func TestClientDeadline(t *testing.T) {
 	r := serve(t, nil)
-	get := func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	get := func(in time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), in)
 		defer cancel()
 		_, err := r.client.Get(ctx, GetRequest{KeyRef: KeyRef{Key: "k"}})
 		return err
@@ -439,11 +439,11 @@ func TestClientDeadline(t *testing.T) {
 		<-ctx.Done()
 		return &Error{Code: CodeNotHere, Message: "a head is not here yet"}
 	}
-	if err := get(); !errors.Is(err, ErrNotHere) {
+	if err := get(time.Second); !errors.Is(err, ErrNotHere) {
 		t.Errorf("got %v", err)
 	}
 	r.fake.hook = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-	if err := get(); !errors.Is(err, ErrTimeout) || ExitCode(err) != 10 {
+	if err := get(50 * time.Millisecond); !errors.Is(err, ErrTimeout) || ExitCode(err) != 10 {
 		t.Errorf("got %v", err)
 	}
 }
