@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -44,7 +45,11 @@ func (p *program) config(cmd *cobra.Command) error {
 	}
 	list := []settled{}
 	for _, s := range slices.Concat(clientSettings, daemonSettings) {
-		list = append(list, settled{s.name, run.Flags().Lookup(s.name).Value.String(), p.origins[s.name]})
+		value := run.Flags().Lookup(s.name).Value.String()
+		if s.many {
+			value = strings.ReplaceAll(strings.Trim(value, "[]"), ",", " ")
+		}
+		list = append(list, settled{s.name, value, p.origins[s.name]})
 	}
 	token := settled{Name: "token", Origin: "default"}
 	if _, ok := p.environment("CRUSH_TOKEN"); ok {

@@ -27,7 +27,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs the program as people do. Beside the usual commands the
 // scripts have:
 //
-//	daemon start DIR [FLAG...]   run a daemon and wait until it is ready; CRUSH_DATA becomes DIR
+//	daemon start DIR [FLAG...]   run a daemon on DIR and wait until it is ready
+//	daemon use DIR               what the next commands mean: CRUSH_DATA, NODE, PEER, HTTP
 //	daemon stop|kill|restart     SIGTERM and exit 0; SIGKILL; stop and start again
 //	daemon restart-after-kill    SIGKILL, and start again
 //	exits CODE CMD...            run a command, which must exit with CODE
@@ -41,9 +42,9 @@ func TestScripts(t *testing.T) {
 			home := filepath.Join(e.WorkDir, "home")
 			e.Setenv("HOME", home)
 			e.Setenv("CRUSH_DATA", filepath.Join(e.WorkDir, "data"))
-			d := &daemonProcess{}
+			d := &daemons{at: map[string]*daemonProcess{}}
 			e.Values[daemonKey{}] = d
-			e.Defer(d.kill)
+			e.Defer(d.killAll)
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -57,83 +58,115 @@ func TestScripts(t *testing.T) {
 
 type daemonKey struct{}
 
-// daemonProcess is the daemon that a script runs.
+// daemons are those that a script runs, by directory.
+type daemons struct {
+	at   map[string]*daemonProcess
+	used *daemonProcess // by the next commands; nil before the first start
+}
+
+func (d *daemons) killAll() {
+	for _, p := range d.at {
+		p.kill()
+	}
+}
+
+// daemonProcess is a daemon that a script runs, or ran.
 type daemonProcess struct {
+	dir  string
 	args []string
-	cmd  *exec.Cmd
+	said map[string]string // what it printed when it was ready
+	cmd  *exec.Cmd         // nil when it does not run
 	out  *bufio.Scanner
 	log  *os.File
 }
 
 func scriptDaemon(ts *testscript.TestScript, neg bool, args []string) {
-	d := ts.Value(daemonKey{}).(*daemonProcess)
+	d := ts.Value(daemonKey{}).(*daemons)
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: daemon start DIR [FLAG...] | stop | kill | restart | restart-after-kill")
+		ts.Fatalf("usage: daemon start DIR [FLAG...] | use DIR | stop | kill | restart | restart-after-kill")
+	}
+	switch {
+	case args[0] == "start" && len(args) > 1:
+		d.used = &daemonProcess{dir: ts.MkAbs(args[1]), args: args[2:]}
+		if old := d.at[d.used.dir]; old != nil && old.cmd != nil {
+			ts.Fatalf("a daemon runs on %s already", args[1])
+		}
+		d.at[d.used.dir] = d.used
+		d.used.start(ts)
+		return
+	case args[0] == "use" && len(args) == 2:
+		d.used = d.at[ts.MkAbs(args[1])]
+	}
+	if d.used == nil {
+		ts.Fatalf("no daemon was started there")
 	}
 	switch args[0] {
-	case "start":
-		if len(args) < 2 {
-			ts.Fatalf("usage: daemon start DIR [FLAG...]")
-		}
-		dir := ts.MkAbs(args[1])
-		ts.Setenv("CRUSH_DATA", dir)
-		d.args = []string{"daemon", "--data", dir}
-		if !slices.Contains(args, "--http") {
-			d.args = append(d.args, "--http", "off")
-		}
-		if !slices.Contains(args, "--listen") {
-			d.args = append(d.args, "--listen", "off")
-		}
-		d.args = append(d.args, args[2:]...)
-		d.start(ts)
+	case "use":
+		d.used.use(ts)
 	case "stop":
-		d.stop(ts)
+		d.used.stop(ts)
 	case "kill":
-		d.kill()
+		d.used.kill()
 	case "restart":
-		d.stop(ts)
-		d.start(ts)
+		d.used.stop(ts)
+		d.used.start(ts)
 	case "restart-after-kill":
-		d.kill()
-		d.start(ts)
+		d.used.kill()
+		d.used.start(ts)
 	default:
 		ts.Fatalf("daemon %s: unknown", args[0])
 	}
 }
 
-// start runs the daemon and waits for its line "ready".
-func (d *daemonProcess) start(ts *testscript.TestScript) {
-	if d.cmd != nil {
-		ts.Fatalf("a daemon runs already")
+// command is the daemon's: no port unless a script asks for one, because
+// scripts run beside each other.
+func (d *daemonProcess) command(ts *testscript.TestScript) *exec.Cmd {
+	args := []string{"daemon", "--data", d.dir}
+	for _, flag := range []string{"--http", "--listen"} {
+		if !slices.Contains(d.args, flag) {
+			args = append(args, flag, "off")
+		}
 	}
-	cmd := exec.Command("crush", d.args...)
+	cmd := exec.Command("crush", append(args, d.args...)...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "TMPDIR=" + ts.Getenv("TMPDIR")}
-	for _, name := range []string{"CRUSH_NAME", "NOTIFY_SOCKET"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "CRUSH_NAME", "NOTIFY_SOCKET"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
+	return cmd
+}
+
+// use points the script's environment at this daemon.
+func (d *daemonProcess) use(ts *testscript.TestScript) {
+	ts.Setenv("CRUSH_DATA", d.dir)
+	for name, word := range map[string]string{"HTTP": "http", "NODE": "node", "PEER": "peer"} {
+		ts.Setenv(name, d.said[word])
+	}
+}
+
+// start runs the daemon and waits for its line "ready".
+func (d *daemonProcess) start(ts *testscript.TestScript) {
 	var err error
 	d.log, err = os.OpenFile(ts.MkAbs("daemon.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
+	cmd := d.command(ts)
 	cmd.Stderr = d.log
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	d.cmd, d.out = cmd, bufio.NewScanner(out)
+	d.cmd, d.out, d.said = cmd, bufio.NewScanner(out), map[string]string{}
 	// A daemon that hangs is killed, so that the script ends.
 	limit := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 	defer limit.Stop()
 	for d.out.Scan() {
-		name, value, _ := strings.Cut(d.out.Text(), " ")
-		switch name {
-		case "ready":
+		word, value, _ := strings.Cut(d.out.Text(), " ")
+		if word == "ready" {
+			d.use(ts)
 			return
-		case "http":
-			ts.Setenv("HTTP", strings.TrimSpace(value))
-		case "node":
-			ts.Setenv("NODE", strings.TrimSpace(value))
+		}
+		if d.said[word] == "" {
+			d.said[word] = strings.TrimSpace(value)
 		}
 	}
 	d.kill()

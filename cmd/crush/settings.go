@@ -32,7 +32,14 @@ var (
 		{name: "author"},
 	}
 	daemonSettings = []setting{
-		{name: "http"}, {name: "http-open"}, {name: "name"}, {name: "zone"}, {name: "socket-group"},
+		{name: "http"},
+		{name: "http-open"},
+		{name: "name"},
+		{name: "zone"},
+		{name: "socket-group"},
+		{name: "listen", many: true},
+		{name: "peer", many: true},
+		{name: "announce", many: true},
 	}
 )
 
