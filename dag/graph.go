@@ -275,7 +275,7 @@ func (g *Graph) loadRoster() (*roster, error) {
 			return nil, corrupt("membership operation %d of block %s: %s", e.index, p.id, err)
 		}
 		place.index = e.index
-		r = r.with(memberEvent{op, place, order{rec.lam, p.block.Chain, place.seq, e.index}})
+		r = r.with(memberEvent{op, place, order{lam: rec.lam, chain: p.block.Chain, seq: place.seq, index: e.index, block: orderID(p.id[:])}})
 	}
 	return r, nil
 }

@@ -12,6 +12,35 @@ type histories struct {
 	r       Reader
 	pending map[entryKey][]pendingRevision // in the order of writing; nil for none
 	pastOf  func(at loc) (past, error)
+	blocks  map[loc]*applying // of the batch, by line and seq; nil for none
+}
+
+// compare orders revisions of one key.
+func (h *histories) compare(a, b order) (int, error) {
+	c := a.compare(b)
+	if c != 0 || a.line == b.line {
+		return c, nil
+	}
+	x, err := h.orderID(a)
+	if err != nil {
+		return 0, err
+	}
+	y, err := h.orderID(b)
+	return bytes.Compare(x[:], y[:]), err
+}
+
+func (h *histories) orderID(o order) (orderID, error) {
+	if o.line == 0 {
+		return o.block, nil
+	}
+	if a, ok := h.blocks[loc{line: o.line, seq: o.seq}]; ok {
+		return orderID(a.p.id[:]), nil
+	}
+	_, p, err := loadBlock(h.r, o.line, o.seq)
+	if err != nil {
+		return orderID{}, err
+	}
+	return orderID(p.id[:]), nil
 }
 
 // before is a closed set of revisions: those in the causal past of something,
@@ -180,14 +209,17 @@ func (h *histories) newer(k entryKey, o order, chainOf func(uint32) ChainID) (ui
 	}
 	var n uint64
 	for _, line := range lines {
+		var bad error
 		err := h.each(k, newest(line), func(at loc, rec historyRecord) bool {
-			if (order{rec.lam, chainOf(line), at.seq, at.index}).compare(o) <= 0 {
+			var c int
+			c, bad = h.compare(order{lam: rec.lam, chain: chainOf(line), seq: at.seq, index: at.index, line: line}, o)
+			if c <= 0 || bad != nil {
 				return false
 			}
 			n++
 			return true
 		})
-		if err != nil {
+		if err = errors.Join(err, bad); err != nil {
 			return 0, err
 		}
 	}

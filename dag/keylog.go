@@ -18,19 +18,20 @@ func (c HistoryCursor) MarshalText() ([]byte, error) {
 	b = append(b, c.after.chain[:]...)
 	b = binary.BigEndian.AppendUint64(b, c.after.seq)
 	b = binary.BigEndian.AppendUint32(b, c.after.index)
+	b = append(b, c.after.block[:]...)
 	return []byte(base32Lower.EncodeToString(b)), nil
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (c *HistoryCursor) UnmarshalText(text []byte) error {
 	b, err := base32Lower.DecodeString(string(text))
-	if err != nil || len(b) != 53 || b[0] != cursorVersion {
+	if err != nil || len(b) != 69 || b[0] != cursorVersion {
 		return fmt.Errorf("parse history cursor: %w", ErrBadID)
 	}
 	b = b[1:]
 	next := HistoryCursor{order{
 		lam: binary.BigEndian.Uint64(b), chain: ChainID(b[8:40]),
-		seq: binary.BigEndian.Uint64(b[40:]), index: binary.BigEndian.Uint32(b[48:]),
+		seq: binary.BigEndian.Uint64(b[40:]), index: binary.BigEndian.Uint32(b[48:]), block: orderID(b[52:]),
 	}}
 	if again, err := next.MarshalText(); err != nil || !bytes.Equal(again, text) { // trailing bits, line ends
 		return fmt.Errorf("parse history cursor: %w", ErrBadID)
@@ -41,7 +42,8 @@ func (c *HistoryCursor) UnmarshalText(text []byte) error {
 
 // Cursor is the place after the change in its key's history.
 func (c *Change) Cursor() HistoryCursor {
-	return HistoryCursor{order{c.lam, c.Revision.Chain, c.Revision.Seq, uint32(c.Revision.Index)}}
+	r := c.Revision
+	return HistoryCursor{order{lam: c.lam, chain: r.Chain, seq: r.Seq, index: uint32(r.Index), block: orderID(c.Block[:])}}
 }
 
 // historyPage is how many records of a line are read at once; an iterator
@@ -154,8 +156,12 @@ func (h *histories) skipTo(k entryKey, c *lineCursor, o order) error {
 				return err
 			}
 		}
-		if len(c.page) == 0 || c.order().compare(o) < 0 {
+		if len(c.page) == 0 {
 			return nil
+		}
+		n, err := h.compare(c.order(), o)
+		if err != nil || n < 0 {
+			return err
 		}
 		c.page = c.page[1:]
 	}
@@ -163,7 +169,7 @@ func (h *histories) skipTo(k entryKey, c *lineCursor, o order) error {
 
 func (c *lineCursor) order() order {
 	p := c.page[0]
-	return order{p.rec.lam, c.chain, p.loc.seq, p.loc.index}
+	return order{lam: p.rec.lam, chain: c.chain, seq: p.loc.seq, index: p.loc.index, line: c.line}
 }
 
 // readPage reads the next records of a line.
@@ -188,7 +194,18 @@ func (h *histories) next(k entryKey, cursors []*lineCursor) (best *lineCursor, e
 				return nil, err
 			}
 		}
-		if len(c.page) > 0 && (best == nil || c.order().compare(best.order()) > 0) {
+		switch {
+		case len(c.page) == 0:
+			continue
+		case best == nil:
+			best = c
+			continue
+		}
+		n, err := h.compare(c.order(), best.order())
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
 			best = c
 		}
 	}

@@ -50,7 +50,9 @@ type roster struct {
 // with returns the roster with one more event.
 func (r *roster) with(e memberEvent) *roster {
 	next := &roster{events: append(slices.Clone(r.events), e)}
-	slices.SortFunc(next.events, func(a, b memberEvent) int { return a.order.compare(b.order) })
+	slices.SortFunc(next.events, func(a, b memberEvent) int {
+		return cmp.Or(a.order.compare(b.order), bytes.Compare(a.order.block[:], b.order.block[:]))
+	})
 	next.now = fold(next.events, func(loc) bool { return true })
 	return next
 }

@@ -156,19 +156,29 @@ type Head struct {
 }
 
 // order is a place in the history of a key: it extends causality, and is the
-// same on every node.
+// same on every node. Two blocks of one chain can have one seq and one Lamport
+// time, when a clone wrote one of them; then their ids decide, which are read
+// from the blocks on line, or known if line is 0.
 type order struct {
 	lam   uint64
 	chain ChainID
 	seq   uint64
 	index uint32
+	line  uint32
+	block orderID
 }
 
+// orderID is the start of a block's id.
+type orderID [16]byte
+
+// compare leaves the blocks' ids to histories.compare.
 func (o order) compare(p order) int {
 	return cmp.Or(cmp.Compare(o.lam, p.lam), bytes.Compare(o.chain[:], p.chain[:]), cmp.Compare(o.seq, p.seq), cmp.Compare(o.index, p.index))
 }
 
-func (h *Head) order() order { return order{h.lam, h.Place.Chain, h.Place.Seq, h.Place.Index} }
+func (h *Head) order() order {
+	return order{lam: h.lam, chain: h.Place.Chain, seq: h.Place.Seq, index: h.Place.Index, line: h.loc.line}
+}
 
 // inlineMax is the longest payload that entry and block records hold; longer
 // ones have records of their own.
@@ -187,9 +197,7 @@ func (e *Entry) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(e.First))
 	b = binary.AppendUvarint(b, e.lastDelete.lam)
 	if e.lastDelete.lam > 0 {
-		b = append(b, e.lastDelete.chain[:]...)
-		b = binary.AppendUvarint(b, e.lastDelete.seq)
-		b = binary.AppendUvarint(b, uint64(e.lastDelete.index))
+		b = appendLoc(b, loc{e.lastDelete.line, e.lastDelete.seq, e.lastDelete.index})
 	}
 	b = binary.AppendUvarint(b, uint64(len(e.Heads)))
 	for i := range e.Heads {
@@ -229,7 +237,9 @@ func decodeEntry(fork ForkID, key string, b []byte, chains func(line uint32) Cha
 	r.open()
 	e := Entry{Fork: fork, Key: key, Count: r.num(), SinceDelete: r.num(), First: int64(r.num())}
 	if e.lastDelete.lam = r.num(); e.lastDelete.lam > 0 {
-		e.lastDelete.chain, e.lastDelete.seq, e.lastDelete.index = r.digest(), r.num(), r.num32()
+		at := r.loc()
+		e.lastDelete.line, e.lastDelete.seq, e.lastDelete.index = at.line, at.seq, at.index
+		e.lastDelete.chain = chains(at.line)
 	}
 	n := r.num()
 	if n > uint64(len(r.b)) {

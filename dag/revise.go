@@ -86,7 +86,7 @@ func readEntry(r Reader, f *Fork, key string, chainOf func(uint32) ChainID) (Ent
 }
 
 // histories reads through the batch.
-func (w *workspace) histories() *histories { return &histories{w.store, w.pending, w.pastOf} }
+func (w *workspace) histories() *histories { return &histories{w.store, w.pending, w.pastOf, w.blocks} }
 
 // checkParents returns which heads the revision has seen, by index, or why it
 // is void: each parent must be a visible revision of the same key on the same
@@ -216,9 +216,10 @@ func (w *workspace) advance(k entryKey, e *Entry, head Head, seen []bool) (*Entr
 // countSinceDelete keeps SinceDelete: the revisions after the newest delete.
 func (w *workspace) countSinceDelete(k entryKey, e *Entry, head Head) error {
 	o := head.order()
-	switch newer := o.compare(e.lastDelete) > 0; {
-	case !newer:
-		return nil
+	c, err := w.histories().compare(o, e.lastDelete)
+	switch {
+	case c <= 0 || err != nil:
+		return err
 	case !head.Deleted:
 		e.SinceDelete++
 		return nil
