@@ -34,7 +34,7 @@ var (
 )
 
 func newEncMode() cbor.EncMode {
-	m, err := cbor.EncOptions{Sort: cbor.SortLengthFirst, IndefLength: cbor.IndefLengthForbidden, NilContainers: cbor.NilContainerAsNull}.EncMode()
+	m, err := cbor.EncOptions{Sort: cbor.SortLengthFirst, IndefLength: cbor.IndefLengthForbidden, NilContainers: cbor.NilContainerAsEmpty}.EncMode()
 	if err != nil {
 		panic("dag: cbor options: " + err.Error())
 	}

@@ -29,7 +29,7 @@ var opNames = [...]string{"revision", "genesis", "chain", "member", "fork", "mer
 
 // String returns the name of the kind, or its number if it is unknown.
 func (k OpKind) String() string {
-	if int(k) < len(opNames) {
+	if k < OpKind(len(opNames)) {
 		return opNames[k]
 	}
 	return "kind " + strconv.FormatUint(uint64(k), 10)
