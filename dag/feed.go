@@ -3,9 +3,9 @@ package dag
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -113,10 +113,21 @@ func (g *Graph) ForkLog(ctx context.Context, fork ForkID, below uint64) iter.Seq
 // node that made it, it continues exactly; elsewhere blocks may be repeated,
 // never left out. The zero value is the start.
 type FeedCursor struct {
-	node  [8]byte  // start of the node's key
-	lsn   uint64   // newest block that is behind
+	lsn   uint64   // arrival number of the newest block that is behind, where it was made
+	trail trail    // of the arrivals up to lsn
 	index uint32   // revisions of the next block that are behind
+	part  [8]byte  // start of the next block's id; zero if index is
 	tips  [][]byte // starts of the ids of the maximal blocks that are behind
+}
+
+// trail is a fingerprint of the blocks that arrived, in order. It tells whether
+// a place in the order of arrival is the same here as where a cursor was made:
+// a clone of a node has its key and its numbers, and other blocks under them.
+type trail [8]byte
+
+func (t trail) next(id BlockID) trail {
+	sum := sha256.Sum256(append(t[:], id[:]...))
+	return trail(sum[:8])
 }
 
 const (
@@ -127,9 +138,12 @@ const (
 
 // MarshalText implements encoding.TextMarshaler.
 func (c FeedCursor) MarshalText() ([]byte, error) {
-	b := append([]byte{cursorVersion}, c.node[:]...)
+	b := append([]byte{cursorVersion}, c.trail[:]...)
 	b = binary.AppendUvarint(b, c.lsn)
 	b = binary.AppendUvarint(b, uint64(c.index))
+	if c.index > 0 {
+		b = append(b, c.part[:]...)
+	}
 	for _, t := range c.tips {
 		b = append(b, t...)
 	}
@@ -144,8 +158,11 @@ func (c *FeedCursor) UnmarshalText(text []byte) error {
 	}
 	r := recordReader{b: b[1:]}
 	var next FeedCursor
-	copy(next.node[:], r.bytes(8))
+	copy(next.trail[:], r.bytes(8))
 	next.lsn, next.index = r.num(), r.num32()
+	if next.index > 0 {
+		copy(next.part[:], r.bytes(8))
+	}
 	for len(r.b) > 0 && !r.bad {
 		next.tips = append(next.tips, r.bytes(cursorTip))
 	}
@@ -160,8 +177,8 @@ func (c *FeedCursor) UnmarshalText(text []byte) error {
 }
 
 // step moves the cursor behind a block.
-func (c FeedCursor) step(node NodeID, a *Arrival) FeedCursor {
-	next := FeedCursor{node: [8]byte(node[:8]), lsn: a.LSN}
+func (c FeedCursor) step(a *Arrival) FeedCursor {
+	next := FeedCursor{lsn: a.LSN, trail: c.trail.next(a.ID)}
 	for _, t := range c.tips {
 		gone := bytes.Equal(t, a.Block.Prev[:cursorTip])
 		for _, d := range a.Block.Deps {
@@ -189,16 +206,16 @@ type FeedItem struct {
 // Within is the cursor behind the first n revisions of the block.
 func (i *FeedItem) Within(n int) FeedCursor {
 	c := i.before
-	c.index = uint32(n)
+	if n > 0 {
+		c.index, c.part = uint32(n), [8]byte(i.ID[:8])
+	}
 	return c
 }
 
 // End is the cursor behind everything applied.
 func (g *Graph) End() FeedCursor {
 	m := g.moment.Load()
-	c := FeedCursor{lsn: m.state.lsn}
-	node := g.key.ID()
-	c.node = [8]byte(node[:8])
+	c := FeedCursor{lsn: m.state.lsn, trail: m.state.trail}
 	for id := range m.front.tips {
 		c.tips = append(c.tips, bytes.Clone(id[:cursorTip]))
 	}
@@ -214,7 +231,6 @@ func (g *Graph) End() FeedCursor {
 // before calling it.
 func (g *Graph) Feed(ctx context.Context, from FeedCursor) iter.Seq2[FeedItem, error] {
 	return func(yield func(FeedItem, error) bool) {
-		node := g.key.ID()
 		c, known, err := g.resume(from)
 		for lsn := c.lsn + 1; err == nil && lsn <= g.moment.Load().state.lsn; lsn++ {
 			if err = ctx.Err(); err != nil {
@@ -222,7 +238,7 @@ func (g *Graph) Feed(ctx context.Context, from FeedCursor) iter.Seq2[FeedItem, e
 			}
 			var at loc
 			if known != nil {
-				if at, err = loadArrivalPlace(g.store, lsn); err != nil {
+				if at, _, err = loadArrivalPlace(g.store, lsn); err != nil {
 					break
 				}
 			}
@@ -230,8 +246,11 @@ func (g *Graph) Feed(ctx context.Context, from FeedCursor) iter.Seq2[FeedItem, e
 			if a, err = g.arrival(lsn); err != nil {
 				break
 			}
-			item := FeedItem{Arrival: a, Skip: int(c.index), before: c, After: c.step(node, &a)}
-			item.before.index = 0
+			item := FeedItem{Arrival: a, before: c, After: c.step(&a)}
+			if c.index > 0 && c.part == [8]byte(a.ID[:8]) {
+				item.Skip = min(int(c.index), len(a.Changes))
+			}
+			item.before.index, item.before.part = 0, [8]byte{}
 			c = item.After
 			if known.covers(at.line, at.seq) {
 				continue
@@ -246,20 +265,18 @@ func (g *Graph) Feed(ctx context.Context, from FeedCursor) iter.Seq2[FeedItem, e
 	}
 }
 
-// resume turns a cursor into one of this node. If it was another's, known is
-// what is behind it, and the cursor returned is at or before the first block
-// that is not.
+// resume turns a cursor into one of this node. If the blocks behind it arrived
+// here otherwise, known is what is behind it, and the cursor returned is at or
+// before the first block that is not.
 func (g *Graph) resume(from FeedCursor) (c FeedCursor, known clock, err error) {
-	node := g.key.ID()
-	if from.lsn == 0 && len(from.tips) == 0 {
-		return from, nil, nil
-	}
-	if from.node == [8]byte(node[:8]) && from.lsn <= g.moment.Load().state.lsn {
-		if _, _, p, err := loadArrival(g.store, from.lsn); err != nil && !errors.Is(err, ErrCorrupt) {
+	var here trail
+	if from.lsn > 0 && from.lsn <= g.moment.Load().state.lsn {
+		if _, here, err = loadArrivalPlace(g.store, from.lsn); err != nil {
 			return c, nil, err
-		} else if err == nil && slices.ContainsFunc(from.tips, func(t []byte) bool { return bytes.Equal(t, p.id[:cursorTip]) }) {
-			return from, nil, nil
 		}
+	}
+	if from.lsn <= g.moment.Load().state.lsn && from.trail == here {
+		return from, nil, nil
 	}
 	known = clock{}
 	for _, t := range from.tips {
@@ -275,7 +292,7 @@ func (g *Graph) resume(from FeedCursor) (c FeedCursor, known clock, err error) {
 			p.joinInto(known)
 		}
 	}
-	return FeedCursor{node: [8]byte(node[:8])}, known, nil
+	return FeedCursor{}, known, nil
 }
 
 // findTip finds a block by the start of its id.

@@ -393,7 +393,7 @@ func loadBlockRecord(r Reader, at loc) (blockRecord, error) {
 
 // loadArrival reads the block that arrived with this number.
 func loadArrival(r Reader, lsn uint64) (loc, blockRecord, *parcel, error) {
-	at, err := loadArrivalPlace(r, lsn)
+	at, _, err := loadArrivalPlace(r, lsn)
 	if err != nil {
 		return at, blockRecord{}, nil, err
 	}
@@ -404,22 +404,29 @@ func loadArrival(r Reader, lsn uint64) (loc, blockRecord, *parcel, error) {
 	return at, rec, p, err
 }
 
-func loadArrivalPlace(r Reader, lsn uint64) (loc, error) {
+func loadArrivalPlace(r Reader, lsn uint64) (loc, trail, error) {
 	b, err := r.Get(lsnKey(tagArrival, lsn))
 	if errors.Is(err, ErrNotFound) {
-		return loc{}, corrupt("arrival %d is missing", lsn)
+		return loc{}, trail{}, corrupt("arrival %d is missing", lsn)
 	}
 	if err != nil {
-		return loc{}, err
+		return loc{}, trail{}, err
 	}
 	return decodeArrival(b)
 }
 
-func decodeArrival(b []byte) (loc, error) {
+func encodeArrival(at loc, t trail) []byte {
+	b := binary.AppendUvarint(nil, recordVersion)
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(at.line)), at.seq)
+	return append(b, t[:]...)
+}
+
+func decodeArrival(b []byte) (at loc, t trail, err error) {
 	r := recordReader{b: b}
 	r.open()
-	at := loc{line: r.num32(), seq: r.num()}
-	return at, r.close("arrival")
+	at = loc{line: r.num32(), seq: r.num()}
+	copy(t[:], r.bytes(uint64(len(t))))
+	return at, t, r.close("arrival")
 }
 
 // Cluster is the id of the cluster; zero while there is no history.

@@ -11,7 +11,7 @@ const (
 	tagMember  = 'g' // lsn index          -> (nothing): a membership operation
 	tagHead    = 'h' // fork key           -> entry record
 	tagLine    = 'i' // line               -> line record
-	tagArrival = 'l' // lsn                -> line seq
+	tagArrival = 'l' // lsn                -> line seq, trail
 	tagMeta    = 'm' // name               -> see the metadata keys
 	tagForkLog = 'n' // fork lsn           -> (nothing): a block that wrote on the fork
 	tagHistory = 'r' // fork key 0 line ~seq ~index -> history record

@@ -324,6 +324,7 @@ type stateRecord struct {
 	keys      uint64 // entries of all forks
 	void      uint64
 	digest    Digest // of the frontier
+	trail     trail  // of the arrivals up to lsn
 }
 
 func (s *stateRecord) encode() []byte {
@@ -331,7 +332,7 @@ func (s *stateRecord) encode() []byte {
 	for _, n := range []uint64{s.lsn, s.revisions, s.keys, s.void} {
 		b = binary.AppendUvarint(b, n)
 	}
-	return append(b, s.digest[:]...)
+	return append(append(b, s.digest[:]...), s.trail[:]...)
 }
 
 func decodeState(b []byte) (s stateRecord, err error) {
@@ -339,6 +340,7 @@ func decodeState(b []byte) (s stateRecord, err error) {
 	r.open()
 	s = stateRecord{lsn: r.num(), revisions: r.num(), keys: r.num(), void: r.num()}
 	copy(s.digest[:], r.bytes(16))
+	copy(s.trail[:], r.bytes(8))
 	return s, r.close("state")
 }
 

@@ -1,7 +1,6 @@
 package dag
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 )
@@ -81,6 +80,7 @@ func (w *workspace) apply(p *parcel) error {
 		return err
 	}
 	w.state.lsn++
+	w.state.trail = w.state.trail.next(p.id)
 	a.rec.lsn, a.rec.arrival = w.state.lsn, w.arrival
 	a.rec.at = max(a.rec.at, min(p.block.Time, w.arrival))
 	a.rec.lam = max(a.rec.lam, uint64(p.block.Time))
@@ -277,9 +277,7 @@ func (w *workspace) writeBlock(a *applying, forks map[uint32]bool) {
 			w.batch.Put(payloadKey(at), a.p.payloads[i])
 		}
 	}
-	v := binary.AppendUvarint(nil, recordVersion)
-	v = binary.AppendUvarint(binary.AppendUvarint(v, uint64(at.line)), at.seq)
-	w.batch.Put(lsnKey(tagArrival, a.rec.lsn), v)
+	w.batch.Put(lsnKey(tagArrival, a.rec.lsn), encodeArrival(at, w.state.trail))
 	for fork := range forks {
 		w.batch.Put(forkLogKey(fork, a.rec.lsn), nil)
 	}
