@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,27 +12,68 @@ import (
 	"crush/dag/dagtest"
 )
 
-// node is a graph on a store, with a clock that moves by itself.
+// node is a graph on a store, with a clock of its own.
 type node struct {
 	*dag.Graph
+	name  string
 	store dag.Store
 	key   dag.NodeKey
-	tick  int64
+	clock atomic.Int64 // unix milliseconds; each reading moves it on
+	world *world       // of a random history; nil outside
 }
 
-func (n *node) now() time.Time { n.tick++; return time.UnixMilli(1_700_000_000_000 + n.tick) }
+func (n *node) now() time.Time { return time.UnixMilli(n.clock.Add(1)) }
+
+// epoch is where the clocks of nodes start.
+const epoch = 1_700_000_000_000
 
 func keyOf(name string) dag.NodeKey { return dag.NewNodeKey(dag.SumOf([]byte(name))) }
 
+// newNode is a node that is not open.
+func newNode(name string, s dag.Store) *node {
+	n := &node{name: name, store: s, key: keyOf(name)}
+	n.clock.Store(epoch)
+	return n
+}
+
+// open opens the store, whose place is the node's name.
+func (n *node) open(ctx context.Context) error {
+	g, err := dag.Open(ctx, dag.Config{Store: n.store, Key: n.key, Now: n.now, Fingerprint: n.name})
+	n.Graph = g
+	return err
+}
+
 func openNode(t testing.TB, name string, s dag.Store) *node {
 	t.Helper()
-	n := &node{store: s, key: keyOf(name)}
-	g, err := dag.Open(t.Context(), dag.Config{Store: s, Key: n.key, Now: n.now, Fingerprint: name})
-	if err != nil {
+	n := newNode(name, s)
+	if err := n.open(t.Context()); err != nil {
 		t.Fatalf("open %s: %v", name, err)
 	}
-	n.Graph = g
 	return n
+}
+
+// mem is the node's store.
+func (n *node) mem() *dagtest.Mem { return n.store.(*dagtest.Mem) }
+
+// restart closes the node cleanly and opens it again.
+func (n *node) restart(t testing.TB) {
+	t.Helper()
+	if err := n.Close(); err != nil {
+		t.Fatalf("close %s: %v", n.name, err)
+	}
+	n.store = n.mem().Reopen()
+	if err := n.open(t.Context()); err != nil {
+		t.Fatalf("open %s again: %v", n.name, err)
+	}
+}
+
+// crash stops the node without a word and opens it again.
+func (n *node) crash(t testing.TB) {
+	t.Helper()
+	n.store = n.mem().Crash(0)
+	if err := n.open(t.Context()); err != nil {
+		t.Fatalf("open %s after a crash: %v", n.name, err)
+	}
 }
 
 func foundNode(t testing.TB, name string) *node {
@@ -41,6 +83,87 @@ func foundNode(t testing.TB, name string) *node {
 		t.Fatalf("found: %v", err)
 	}
 	return n
+}
+
+// enlist makes another node a member, and gives it everything.
+func (n *node) enlist(t testing.TB, name string, role dag.Role) *node {
+	t.Helper()
+	m := openNode(t, name, dagtest.NewMem())
+	n.setRole(t, m.key.ID(), name, role)
+	m.pull(t, n)
+	return m
+}
+
+func (n *node) setRole(t testing.TB, id dag.NodeID, name string, role dag.Role) dag.Receipt {
+	t.Helper()
+	r, err := n.Commit(t.Context(), dag.Note{}, func(tx *dag.Tx) error {
+		return tx.Op(dag.NewOp(dag.MemberOp{Node: id, Role: role, Name: name}))
+	})
+	if err != nil {
+		t.Fatalf("make %s %s: %v", name, role, err)
+	}
+	return r
+}
+
+// lacks is what the node lacks of another's blocks.
+func (n *node) lacks(t testing.TB, from *node) (out []dag.Outgoing) {
+	t.Helper()
+	for o, err := range from.Missing(t.Context(), n.Frontier()) {
+		if err != nil {
+			t.Fatalf("missing: %v", err)
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+func bundles(out []dag.Outgoing) (bs []dag.Bundle) {
+	for _, o := range out {
+		bs = append(bs, o.Bundle)
+	}
+	return bs
+}
+
+// pull applies everything that the node lacks of another's blocks.
+func (n *node) pull(t testing.TB, from *node) {
+	t.Helper()
+	if _, err := n.Apply(t.Context(), bundles(n.lacks(t, from))); err != nil {
+		t.Fatalf("%s applies what %s has: %v", n.name, from.name, err)
+	}
+}
+
+// check fails for every fault that Check finds.
+func (n *node) check(t testing.TB) {
+	t.Helper()
+	for _, f := range n.faults(t) {
+		t.Errorf("%s: %v", n.name, f)
+	}
+}
+
+func (n *node) faults(t testing.TB) (out []dag.Fault) {
+	t.Helper()
+	err := n.Check(t.Context(), dagtest.NewMem(), nil, func(f dag.Fault) { out = append(out, f) })
+	if err != nil {
+		t.Fatalf("check %s: %v", n.name, err)
+	}
+	return out
+}
+
+// value is what the only head of a key holds; "" if there is none.
+func (n *node) value(t testing.TB, key string) string {
+	t.Helper()
+	e, err := n.Entry(dag.DefaultFork(), key)
+	if err != nil || len(e.Heads) > 1 {
+		t.Fatalf("entry %q: %d heads, %v", key, len(e.Heads), err)
+	}
+	if len(e.Heads) == 0 {
+		return ""
+	}
+	v, err := n.Payload(&e.Heads[0])
+	if err != nil {
+		t.Fatalf("payload of %q: %v", key, err)
+	}
+	return string(v)
 }
 
 // put writes a value over all heads.
