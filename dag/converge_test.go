@@ -642,9 +642,9 @@ func setting(name string, otherwise int) int {
 // TestRandomHistories runs worlds of random nodes. DAG_SEED=n runs one of
 // them, DAG_SEEDS=n that many.
 func TestRandomHistories(t *testing.T) {
-	n := setting("DAG_SEEDS", 150)
+	n := setting("DAG_SEEDS", 120)
 	if testing.Short() {
-		n = setting("DAG_SEEDS", 40)
+		n = setting("DAG_SEEDS", 30)
 	}
 	did := map[string]int{}
 	run := func(seed int) {

@@ -237,13 +237,23 @@ func (m *moment) agrees() error {
 func loadForks(r Reader) (*forkTable, error) {
 	t := newForkTable()
 	var bad error
-	err := r.Iterate(prefixRange([]byte{tagFork}), func(_, v []byte) bool {
+	n := uint32(0)
+	err := r.Iterate(prefixRange([]byte{tagFork}), func(k, v []byte) bool {
 		var rec forkRecord
-		if rec, bad = decodeFork(v); bad == nil && rec.id != defaultFork {
+		if rec, bad = decodeFork(v); bad != nil {
+			return false
+		}
+		n++
+		if !bytes.Equal(k, numKey(tagFork, n)) || (n == 1) != (rec.id == defaultFork) {
+			bad = corrupt("fork %d is missing", n)
+		} else if n > 1 {
 			t = t.with(rec)
 		}
 		return bad == nil
 	})
+	if n == 0 && err == nil && bad == nil {
+		bad = corrupt("fork 1 is missing")
+	}
 	return t, errors.Join(err, bad)
 }
 

@@ -348,17 +348,25 @@ func decodeState(b []byte) (s stateRecord, err error) {
 type forkRecord struct {
 	id   ForkID
 	name string
+	made []loc // the blocks that create it and have not seen one another; none of the default fork
 }
 
 func (f *forkRecord) encode() []byte {
 	b := binary.AppendUvarint(nil, recordVersion)
-	return append(append(b, f.id[:]...), f.name...)
+	b = binary.AppendUvarint(append(b, f.id[:]...), uint64(len(f.made)))
+	for _, at := range f.made {
+		b = appendLoc(b, at)
+	}
+	return append(b, f.name...)
 }
 
 func decodeFork(b []byte) (f forkRecord, err error) {
 	r := recordReader{b: b}
 	r.open()
 	f.id = r.digest()
+	for n := r.num(); n > 0 && !r.bad; n-- {
+		f.made = append(f.made, r.loc())
+	}
 	f.name = string(r.bytes(uint64(len(r.b))))
 	return f, r.close("fork")
 }

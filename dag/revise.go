@@ -12,7 +12,7 @@ import (
 func (w *workspace) applyRevision(a *applying, i int) (fork uint32, err error) {
 	r, id := a.p.revs[i], a.p.block.Revisions[i]
 	at := loc{a.past.line, a.past.seq, uint32(i)}
-	f := w.forks.byID[r.Fork]
+	f := w.forks.in(r.Fork, a.past)
 	switch {
 	case f == nil:
 		w.void(a, at.index, "unknown fork "+r.Fork.String())

@@ -333,7 +333,7 @@ func (tx *Tx) NameFork(name string) (Fork, error) {
 	if err := tx.Op(NewOp(ForkOp{Name: name, Named: true, From: []Contribution{}})); err != nil {
 		return Fork{}, err
 	}
-	tx.forks = tx.forks.with(forkRecord{NamedFork(name), name})
+	tx.forks = tx.forks.with(forkRecord{id: NamedFork(name), name: name})
 	f, _ := tx.Fork(name)
 	return f, nil
 }

@@ -59,8 +59,12 @@ func (g *Graph) unapplied(w *workspace, v *vouching, parcels []*parcel) ([]*parc
 		} else if have {
 			continue
 		}
-		if _, known := v.authors[p.block.Chain]; !known && p.block.Seq > 0 {
+		switch _, known := v.authors[p.block.Chain]; {
+		case known:
+		case p.block.Seq > 0:
 			return nil, &MissingError{[]BlockID{p.block.Prev}}
+		default:
+			return nil, fmt.Errorf("block %s: %w: the first block of chain %s does not announce it", p.id, ErrRefused, p.block.Chain.Short())
 		}
 		out = append(out, p)
 	}

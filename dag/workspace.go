@@ -148,7 +148,7 @@ func (w *workspace) placeFirst(p *parcel) (*line, error) {
 		w.cluster = ClusterID(p.id)
 		w.batch.Put(keyFormat, []byte(formatMark))
 		w.batch.Delete(keyJoin)
-		f := forkRecord{defaultFork, DefaultForkName}
+		f := forkRecord{id: defaultFork, name: DefaultForkName}
 		w.batch.Put(numKey(tagFork, 1), f.encode())
 	}
 	return w.newLine(lineRecord{chain: p.block.Chain, node: op.Key}), nil
@@ -320,7 +320,7 @@ func (w *workspace) applyOp(a *applying, index uint32, op Op) {
 	case OpMember:
 		why = w.applyMember(a, index, op)
 	case OpFork:
-		why = w.applyFork(op)
+		why = w.applyFork(a, op)
 	default:
 		why = "this version does not act on operations of kind " + op.Kind.String()
 	}
@@ -350,8 +350,9 @@ func (w *workspace) applyMember(a *applying, index uint32, op Op) (void string) 
 	return ""
 }
 
-// applyFork names a fork into being; naming it again changes nothing.
-func (w *workspace) applyFork(op Op) (void string) {
+// applyFork names a fork into being; naming it again changes nothing but that
+// blocks which have seen only this naming may write on it.
+func (w *workspace) applyFork(a *applying, op Op) (void string) {
 	f, err := decodeOp[ForkOp](op)
 	if err != nil {
 		return err.Error()
@@ -362,10 +363,18 @@ func (w *workspace) applyFork(op Op) (void string) {
 	if !f.Named || len(f.From) > 0 {
 		return "this version does not act on forks with contributions"
 	}
-	rec := forkRecord{NamedFork(f.Name), f.Name}
-	if w.forks.byID[rec.id] == nil {
-		w.forks = w.forks.with(rec)
-		w.batch.Put(numKey(tagFork, w.forks.byID[rec.id].num), rec.encode())
+	id := NamedFork(f.Name)
+	if w.forks.in(id, a.past) != nil {
+		return ""
 	}
+	at := loc{line: a.past.line, seq: a.past.seq}
+	if known := w.forks.byID[id]; known != nil {
+		w.forks = w.forks.madeAgain(known, at)
+	} else {
+		w.forks = w.forks.with(forkRecord{id, f.Name, []loc{at}})
+	}
+	known := w.forks.byID[id]
+	rec := w.forks.record(known)
+	w.batch.Put(numKey(tagFork, known.num), rec.encode())
 	return ""
 }
