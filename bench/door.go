@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"crush/bench/load"
 )
 
 // serveEmpty is the command of the server that does nothing.
@@ -88,7 +90,7 @@ func (d *door) Close() error {
 	return d.server.stop()
 }
 
-func openEmpty(ctx context.Context, dir string, clients int) (putter, error) {
+func openEmpty(ctx context.Context, dir string, clients int) (load.Putter, error) {
 	p, socket, err := startSelf(ctx, serveEmpty, "unix", dir+"/empty.sock")
 	if err != nil {
 		return nil, err
@@ -97,8 +99,8 @@ func openEmpty(ctx context.Context, dir string, clients int) (putter, error) {
 }
 
 // openCrush returns an opener for the daemon in program.
-func openCrush(program string) func(context.Context, string, int) (putter, error) {
-	return func(ctx context.Context, dir string, clients int) (putter, error) {
+func openCrush(program string) func(context.Context, string, int) (load.Putter, error) {
+	return func(ctx context.Context, dir string, clients int) (load.Putter, error) {
 		p, err := startCrush(ctx, program, dir, "off")
 		if err != nil {
 			return nil, err

@@ -1,48 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
-
-// revision returns the value of revision i of some key: 200 bytes of which few differ from one to the next.
-func revision(i int64) []byte {
-	return fmt.Appendf(nil, "replicas: %-20d %s", i, bytes.Repeat([]byte("x"), 169))
-}
-
-// fill writes n revisions, of which revision i goes to the URL url(i), by 64 clients.
-func fill(ctx context.Context, client *http.Client, n int64, url func(i int64) string) error {
-	var next atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
-	for range fillers {
-		group.Go(func() error {
-			for i := next.Add(1); i <= n; i = next.Add(1) {
-				if err := call(ctx, client, http.MethodPut, url(i), revision(i)); err != nil {
-					return err
-				}
-				if i%100_000 == 0 {
-					fmt.Fprintf(os.Stderr, "wrote %d of %d revisions\n", i, n)
-				}
-			}
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-// fillers is the number of clients that fill a store before it is measured.
-const fillers = 64
 
 // A history is one key with many revisions in a running daemon.
 type history struct {
@@ -51,10 +18,11 @@ type history struct {
 }
 
 func (h history) name() string { return strconv.FormatInt(h.length, 10) }
+func (h history) key() string  { return "history-" + h.name() }
 
 // native and ancestral are the key's URLs in the two APIs.
-func (h history) native() string    { return "http://crush/api/v1/forks/default/kv/history-" + h.name() }
-func (h history) ancestral() string { return "http://crush/history-" + h.name() }
+func (h history) native() string    { return "http://crush/api/v1/forks/default/kv/" + h.key() }
+func (h history) ancestral() string { return "http://crush/" + h.key() }
 
 // operations are what is timed on a history.
 var operations = []struct {
@@ -91,31 +59,39 @@ func heads(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	server, err := startCrush(ctx, program, r.tmp+"/data", "off")
+	data := r.tmp + "/data"
+	client := unixClient(socketIn(data), 1)
+	histories := historiesUpTo(longest, client)
+	var fillings []filling
+	for _, h := range histories {
+		fillings = append(fillings, filling{h.length, func(int64) string { return h.key() }})
+	}
+	if err := fill(ctx, program, data, fillings...); err != nil {
+		return err
+	}
+	server, err := startCrush(ctx, program, data, "off")
 	if err != nil {
 		return err
 	}
-	client := unixClient(socketIn(r.tmp+"/data"), fillers)
-	err = headsOf(ctx, r, client, longest, times)
+	err = headsOf(ctx, r, histories, times)
 	if err == nil {
-		err = stream(ctx, server, history{client, longest})
+		err = stream(ctx, server, histories[len(histories)-1])
 	}
 	client.CloseIdleConnections()
 	return errors.Join(err, server.stop())
 }
 
-// headsOf fills keys up to the longest history, and prints a table for each operation.
-func headsOf(ctx context.Context, r *run, client *http.Client, longest int64, times int) error {
+// historiesUpTo returns histories of 10 revisions, 1,000 and so on, and of the longest.
+func historiesUpTo(longest int64, client *http.Client) []history {
 	var histories []history
 	for n := int64(10); n < longest; n *= 100 {
 		histories = append(histories, history{client, n})
 	}
-	histories = append(histories, history{client, longest})
-	for _, h := range histories {
-		if err := fill(ctx, client, h.length, func(int64) string { return h.native() }); err != nil {
-			return err
-		}
-	}
+	return append(histories, history{client, longest})
+}
+
+// headsOf prints a table for each operation.
+func headsOf(ctx context.Context, r *run, histories []history, times int) error {
 	for _, op := range operations {
 		var contestants []contestant
 		for _, h := range histories {

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"time"
+
+	"crush/bench/load"
 )
 
 // restart describes a store that is filled before the daemon is restarted on it.
@@ -39,7 +41,8 @@ func idle(ctx context.Context, args []string) error {
 		return err
 	}
 	data := r.tmp + "/data"
-	if err := s.fill(ctx, program, data); err != nil {
+	spread := filling{s.revisions, func(i int64) string { return fmt.Sprintf("bench/%08d", i%s.keys) }}
+	if err := fill(ctx, program, data, spread); err != nil {
 		return err
 	}
 	ready := table{names: []string{"restart"}, figures: map[string][]float64{}}
@@ -58,20 +61,6 @@ func idle(ctx context.Context, args []string) error {
 	return nil
 }
 
-// fill writes the revisions and ends the daemon.
-func (s restart) fill(ctx context.Context, program, data string) error {
-	server, err := startCrush(ctx, program, data, "off")
-	if err != nil {
-		return err
-	}
-	client := unixClient(socketIn(data), fillers)
-	defer client.CloseIdleConnections()
-	err = fill(ctx, client, s.revisions, func(i int64) string {
-		return fmt.Sprintf("http://crush/api/v1/forks/default/kv/bench/%08d", i%s.keys)
-	})
-	return errors.Join(err, server.stop())
-}
-
 // once starts a daemon on data and returns how long it took to be ready, and its memory in MB when it has settled.
 func (s restart) once(ctx context.Context, program, data string) (time.Duration, float64, error) {
 	from := time.Now()
@@ -80,7 +69,7 @@ func (s restart) once(ctx context.Context, program, data string) (time.Duration,
 		return 0, 0, err
 	}
 	ready := time.Since(from)
-	pause(ctx, s.settle)
+	load.Pause(ctx, s.settle)
 	memory, err := server.resident()
 	return ready, memory / 1e6, errors.Join(err, server.stop())
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/filter"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 
-	"crush/dag"
+	"crush/bench/load"
 	"crush/daemon"
+	"crush/dag"
 	"crush/rpc"
 )
 
@@ -26,8 +27,8 @@ func library(ctx context.Context, args []string) error {
 	}
 	defer r.end()
 	for _, waiters := range []int{64, 256} {
-		l := load{clients: waiters, warmUp: time.Second, length: length, size: 256}
-		t, err := r.race(ctx, []contestant{l.contest("goleveldb", openLevel), l.contest("crush", openReplica)})
+		l := load.Load{Clients: waiters, WarmUp: time.Second, Length: length, Size: 256}
+		t, err := r.race(ctx, []contestant{contest("goleveldb", l, openLevel), contest("crush", l, openReplica)})
 		if err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ type waiter struct {
 	done  chan error
 }
 
-func openLevel(_ context.Context, dir string, clients int) (putter, error) {
+func openLevel(_ context.Context, dir string, clients int) (load.Putter, error) {
 	db, err := leveldb.OpenFile(dir, &opt.Options{
 		Filter:              filter.NewBloomFilter(10),
 		WriteBuffer:         32 * opt.MiB,
@@ -104,8 +105,13 @@ func (l *level) Close() error { return l.db.Close() }
 // replica is crush as a library: no network, no socket.
 type replica struct{ *daemon.Replica }
 
-func openReplica(ctx context.Context, dir string, _ int) (putter, error) {
-	r, err := daemon.OpenReplica(ctx, daemon.ReplicaConfig{Dir: dir, Key: dag.NewNodeKey([32]byte{1}), Name: "bench"})
+func openReplica(ctx context.Context, dir string, _ int) (load.Putter, error) {
+	return openStore(ctx, dir, dag.NewNodeKey([32]byte{1}))
+}
+
+// openStore opens the store in dir as the node of the key.
+func openStore(ctx context.Context, dir string, key dag.NodeKey) (replica, error) {
+	r, err := daemon.OpenReplica(ctx, daemon.ReplicaConfig{Dir: dir, Key: key, Name: "bench"})
 	return replica{r}, err
 }
 

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"crush/bench/load"
 )
 
 // A turn is what the control loop of a deployment system asks ten times a second: which deployments there are, and
@@ -34,7 +36,7 @@ func newTurn(server *process, address string, n int) *turn {
 
 // fill stores the deployments.
 func (t *turn) fill(ctx context.Context) error {
-	value := incompressible(2000)
+	value := load.Incompressible(2000)
 	for _, key := range t.keys {
 		if err := call(ctx, t.client, http.MethodPut, key, value); err != nil {
 			return err

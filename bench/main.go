@@ -30,7 +30,6 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 
 	// Contestants that bench starts as processes of their own.
 	serveEmpty: runEmpty,
-	serveEtcd:  runEtcd,
 }
 
 func main() {

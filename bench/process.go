@@ -39,19 +39,24 @@ func start(ctx context.Context, program string, args ...string) (*process, io.Re
 	return p, out, nil
 }
 
-// startSelf runs one of bench's own servers and returns once that has printed its line, which says that it is ready.
-func startSelf(ctx context.Context, command string, args ...string) (*process, string, error) {
+// startSelf is startReady for bench's own servers.
+func startSelf(ctx context.Context, args ...string) (*process, string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, "", err
 	}
-	p, out, err := start(ctx, self, append([]string{command}, args...)...)
+	return startReady(ctx, self, args...)
+}
+
+// startReady runs the program and returns once that has printed a line, which says that it is ready or what it found.
+func startReady(ctx context.Context, program string, args ...string) (*process, string, error) {
+	p, out, err := start(ctx, program, args...)
 	if err != nil {
 		return nil, "", err
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		return nil, "", errors.Join(fmt.Errorf("start %s: %w", command, err), p.stop())
+		return nil, "", errors.Join(fmt.Errorf("start %s %s: %w", filepath.Base(program), args[0], err), p.stop())
 	}
 	return p, strings.TrimSpace(line), nil
 }
@@ -109,22 +114,29 @@ func (r *run) program(ctx context.Context) (string, error) {
 	case "none":
 		return "", errNoCrush
 	case "":
-		program := filepath.Join(r.tmp, "crush")
-		cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, "./cmd/crush")
-		cmd.Dir = ".."
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("build crush: %w\n%s", err, out)
-		}
-		return program, nil
+		return r.build(ctx, "crush", "..", "./cmd/crush")
 	default:
 		return filepath.Abs(r.crush)
 	}
 }
 
+// build compiles a package of the module in dir and returns the program's path.
+func (r *run) build(ctx context.Context, name, dir, pkg string) (string, error) {
+	program := filepath.Join(r.tmp, name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, pkg)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return program, nil
+}
+
 // startCrush starts a daemon on the data directory data and returns when it is ready. The socket is data/crush.sock;
-// door is the address for HTTP over TCP, or "off".
+// door is the address for HTTP over TCP, or "off". It takes other nodes, by the transports of its defaults, on ports of
+// this machine that are free.
 func startCrush(ctx context.Context, program, data, door string) (*process, error) {
-	p, out, err := start(ctx, program, "daemon", "--data", data, "--http", door)
+	p, out, err := start(ctx, program, "daemon", "--data", data, "--http", door,
+		"--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1")
 	if err != nil {
 		return nil, err
 	}

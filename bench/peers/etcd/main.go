@@ -1,0 +1,102 @@
+// Etcd is bench's server and client of etcd. It is a program of its own because etcd and libp2p's pubsub, which crush
+// is built on, both register a protobuf file of the name rpc.proto: a program that links both panics at its start.
+//
+//	etcd serve DIR          a one-member etcd in DIR, until SIGTERM; prints a line when it is ready
+//	etcd drive FLAGS DIR    puts on the server of DIR, by the flags of package load; prints puts a second
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+
+	"crush/bench/load"
+)
+
+var commands = map[string]func(ctx context.Context, args []string) error{"serve": serve, "drive": drive}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) < 3 || commands[os.Args[1]] == nil {
+		fmt.Fprintln(os.Stderr, "usage: etcd serve DIR | etcd drive FLAGS DIR")
+		os.Exit(2)
+	}
+	if err := commands[os.Args[1]](ctx, os.Args[2:]); err != nil {
+		fmt.Fprintln(os.Stderr, "etcd:", err)
+		os.Exit(1)
+	}
+}
+
+// serve runs etcd with its defaults: every put is in a synced log before it is answered. Clients find it at the
+// socket client.sock of the directory.
+func serve(ctx context.Context, args []string) error {
+	dir := args[0]
+	config := embed.NewConfig()
+	config.Dir = dir + "/data"
+	config.LogLevel = "error"
+	clients, peers := url.URL{Scheme: "unix", Path: socketIn(dir)}, url.URL{Scheme: "unix", Path: dir + "/peer.sock"}
+	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{clients}, []url.URL{clients}
+	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{peers}, []url.URL{peers}
+	config.InitialCluster = config.InitialClusterFromName(config.Name)
+	etcd, err := embed.StartEtcd(config)
+	if err != nil {
+		return err
+	}
+	defer etcd.Close()
+	select {
+	case <-etcd.Server.ReadyNotify():
+	case err := <-etcd.Err():
+		return err
+	case <-time.After(30 * time.Second):
+		return errors.New("not ready after 30 s")
+	}
+	fmt.Println("ready")
+	select {
+	case err := <-etcd.Err():
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func socketIn(dir string) string { return dir + "/client.sock" }
+
+// store is a putter over etcd's own client.
+type store struct{ *clientv3.Client }
+
+func (s store) Put(ctx context.Context, key string, value []byte) error {
+	_, err := s.Client.Put(ctx, key, string(value))
+	return err
+}
+
+// drive puts the load of args on a server and prints what came of it.
+func drive(ctx context.Context, args []string) error {
+	l, rest, err := load.Parse(args)
+	if err != nil || len(rest) != 1 {
+		return errors.Join(err, errors.New("drive: want flags and a directory"))
+	}
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{"unix://" + socketIn(rest[0])},
+		Logger:    zap.NewNop(),
+		Context:   ctx,
+	})
+	if err != nil {
+		return err
+	}
+	rate, err := l.Drive(ctx, store{client})
+	if err = errors.Join(err, client.Close()); err != nil {
+		return err
+	}
+	_, err = fmt.Println(rate)
+	return err
+}
