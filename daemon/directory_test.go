@@ -12,6 +12,9 @@ import (
 	"crush/dag"
 )
 
+// keyOf makes the key of a seed.
+func keyOf(seed [32]byte) dag.NodeKey { return dag.NewNodeKey(seed) }
+
 func put(t *testing.T, file, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

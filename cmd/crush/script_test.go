@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 //
 //	daemon start DIR [FLAG...]   run a daemon on DIR and wait until it is ready
 //	daemon use DIR               what the next commands mean: CRUSH_DATA, NODE, PEER, HTTP
-//	daemon stop|kill|restart     SIGTERM and exit 0; SIGKILL; stop and start again
+//	daemon stop|kill|restart     SIGTERM and exit 0; SIGKILL; stop if it runs, and start again
 //	daemon restart-after-kill    SIGKILL, and start again
 //	exits CODE CMD...            run a command, which must exit with CODE
 //	capture NAME PATH            put a value of the JSON on stdout into the environment: .heads.0
@@ -42,6 +42,8 @@ func TestScripts(t *testing.T) {
 			home := filepath.Join(e.WorkDir, "home")
 			e.Setenv("HOME", home)
 			e.Setenv("CRUSH_DATA", filepath.Join(e.WorkDir, "data"))
+			// The race detector else sleeps a second at the end of each command.
+			e.Setenv("GORACE", "atexit_sleep_ms=0 halt_on_error=1")
 			d := &daemons{at: map[string]*daemonProcess{}}
 			e.Values[daemonKey{}] = d
 			e.Defer(d.killAll)
@@ -108,7 +110,9 @@ func scriptDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	case "kill":
 		d.used.kill()
 	case "restart":
-		d.used.stop(ts)
+		if d.used.cmd != nil {
+			d.used.stop(ts)
+		}
 		d.used.start(ts)
 	case "restart-after-kill":
 		d.used.kill()
@@ -129,7 +133,7 @@ func (d *daemonProcess) command(ts *testscript.TestScript) *exec.Cmd {
 	}
 	cmd := exec.Command("crush", append(args, d.args...)...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "CRUSH_NAME", "NOTIFY_SOCKET"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "CRUSH_NAME", "NOTIFY_SOCKET", "GORACE"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
