@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,7 +30,7 @@ func (p *program) startProgress(what string) *progress {
 	return g
 }
 
-func (g *progress) show(w *os.File) {
+func (g *progress) show(w io.Writer) {
 	select {
 	case <-g.stop:
 		return
