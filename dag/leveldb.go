@@ -49,7 +49,8 @@ func levelOptions() opt.Options {
 // OpenLevelDB opens or makes the store in dir. Damage that goleveldb would
 // repair by silently leaving data out is an error that wraps ErrCorrupt, unless
 // repair is set.
-func OpenLevelDB(dir string, repair bool) (*LevelDB, error) {
+func OpenLevelDB(dir string, repair bool) (l *LevelDB, err error) {
+	defer guard(&err)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make store: %w", err)
 	}
@@ -107,19 +108,36 @@ func (l *LevelDB) Get(key []byte) (v []byte, err error) {
 }
 
 // Iterate implements Reader.
-func (l *LevelDB) Iterate(r Range, yield func(k, v []byte) bool) (err error) {
-	defer guard(&err)
-	return iterate(l.db.NewIterator(&util.Range{Start: r.Start, Limit: r.End}, nil), r.Reverse, yield)
+func (l *LevelDB) Iterate(r Range, yield func(k, v []byte) bool) error {
+	return iterate(l.db, r, yield)
 }
 
-func iterate(it iterator.Iterator, reverse bool, yield func(k, v []byte) bool) error {
+// iterating is what goleveldb's databases and snapshots have in common here.
+type iterating interface {
+	NewIterator(slice *util.Range, ro *opt.ReadOptions) iterator.Iterator
+}
+
+func iterate(db iterating, r Range, yield func(k, v []byte) bool) (err error) {
+	yielding := false
+	defer func() {
+		if yielding {
+			return // a panic in yield is a bug, not damage
+		}
+		if r := recover(); r != nil {
+			err = corrupt("goleveldb: %v", r)
+		}
+	}()
+	it := db.NewIterator(&util.Range{Start: r.Start, Limit: r.End}, nil)
 	defer it.Release()
 	first, next := it.First, it.Next
-	if reverse {
+	if r.Reverse {
 		first, next = it.Last, it.Prev
 	}
 	for ok := first(); ok; ok = next() {
-		if !yield(it.Key(), it.Value()) {
+		k, v := it.Key(), it.Value()
+		yielding = true
+		ok = yield(k, v)
+		if yielding = false; !ok {
 			break
 		}
 	}
@@ -133,7 +151,8 @@ func (l *LevelDB) Write(b *Batch, sync bool) (err error) {
 }
 
 // Snapshot implements Store.
-func (l *LevelDB) Snapshot() (Snapshot, error) {
+func (l *LevelDB) Snapshot() (_ Snapshot, err error) {
+	defer guard(&err)
 	s, err := l.db.GetSnapshot()
 	if err != nil {
 		return nil, mapErr(err)
@@ -155,9 +174,8 @@ func (s levelSnapshot) Get(key []byte) (v []byte, err error) {
 	return v, mapErr(err)
 }
 
-func (s levelSnapshot) Iterate(r Range, yield func(k, v []byte) bool) (err error) {
-	defer guard(&err)
-	return iterate(s.s.NewIterator(&util.Range{Start: r.Start, Limit: r.End}, nil), r.Reverse, yield)
+func (s levelSnapshot) Iterate(r Range, yield func(k, v []byte) bool) error {
+	return iterate(s.s, r, yield)
 }
 
 func (s levelSnapshot) Release() { s.s.Release() }
