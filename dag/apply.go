@@ -3,6 +3,7 @@ package dag
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Found makes the genesis block of a new cluster, with this node as its only
@@ -26,7 +27,11 @@ func (g *Graph) Found(ctx context.Context, self Member) (Receipt, error) {
 		return Receipt{}, err
 	}
 	self.Node, self.Role = g.key.ID(), RoleAdmin
-	b.p.block.Ops = append(b.p.block.Ops, NewOp(GenesisOp{Name: self.Name}), NewOp(MemberOp(self)))
+	founder := MemberOp(self)
+	if why := founder.fault(); why != "" {
+		return Receipt{}, fmt.Errorf("found a cluster: %s", why)
+	}
+	b.p.block.Ops = append(b.p.block.Ops, NewOp(GenesisOp{Name: self.Name}), NewOp(founder))
 	line, err := b.finish(g)
 	if err != nil {
 		return Receipt{}, err

@@ -193,11 +193,7 @@ func (g *Graph) write(w *workspace) error {
 	}
 	next := g.gather(w)
 	if err := g.store.Write(&w.batch, !g.unsynced); err != nil {
-		g.failed = fmt.Errorf("%w: %w", ErrReadOnly, err)
-		m := *g.moment.Load()
-		m.failed = g.failed
-		g.moment.Store(&m)
-		return g.failed
+		return g.fail(err)
 	}
 	g.findMu.Lock()
 	g.gathered = next
@@ -205,6 +201,16 @@ func (g *Graph) write(w *workspace) error {
 	g.moment.Store(&moment{front: w.front, forks: w.forks, roster: w.roster, state: w.state, cluster: w.cluster, fenced: g.fenced})
 	g.notify()
 	return nil
+}
+
+// fail stops all writing, because the store has failed, and returns the error
+// of that. g.writeMu is held.
+func (g *Graph) fail(err error) error {
+	g.failed = fmt.Errorf("%w: %w", ErrReadOnly, err)
+	m := *g.moment.Load()
+	m.failed = g.failed
+	g.moment.Store(&m)
+	return g.failed
 }
 
 // gather returns the ids that are in no segment after the batch, and writes a

@@ -75,3 +75,10 @@ const (
 
 // TagsDerived are the kinds of record that Check compares byte for byte.
 func TagsDerived() []byte { return derivedTags }
+
+// Waiting is how many commits wait to be taken into a batch.
+func (g *Graph) Waiting() int {
+	g.queue.mu.Lock()
+	defer g.queue.mu.Unlock()
+	return len(g.queue.waiting)
+}

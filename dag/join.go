@@ -27,10 +27,10 @@ func (g *Graph) Adopt(ctx context.Context, cluster ClusterID) error {
 	var b Batch
 	b.Put(keyJoin, cluster[:])
 	if err := g.store.Write(&b, true); err != nil {
-		return err
+		return g.fail(err)
 	}
 	if err := g.wipe(); err != nil {
-		return err
+		return g.fail(err)
 	}
 	g.mine, g.cluster = 0, cluster
 	g.findMu.Lock()

@@ -97,6 +97,33 @@ type RenameOp struct {
 	Name string `cbor:"name"`
 }
 
+// unknownOp is why operations of a kind are void.
+func unknownOp(k OpKind) string {
+	return "this version does not act on operations of kind " + k.String()
+}
+
+// fault is why the operation is void whoever wrote it; "" if it is not.
+func (m *MemberOp) fault() string {
+	switch {
+	case !m.Role.Valid():
+		return fmt.Sprintf("unknown role %q", m.Role)
+	case m.Name != "" && ValidName(m.Name) != nil, m.Zone != "" && ValidName(m.Zone) != nil:
+		return "bad name or zone"
+	}
+	return ""
+}
+
+// fault is why the operation is void; "" if it is not.
+func (f *ForkOp) fault() string {
+	if err := ValidName(f.Name); err != nil {
+		return err.Error()
+	}
+	if !f.Named || len(f.From) > 0 {
+		return "this version does not act on forks with contributions"
+	}
+	return ""
+}
+
 // RestoreOp undoes a deletion.
 type RestoreOp struct {
 	Fork ForkID `cbor:"fork"`

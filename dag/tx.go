@@ -2,6 +2,7 @@ package dag
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +36,7 @@ type Tx struct {
 
 // building is the block under construction.
 type building struct {
+	node    NodeID
 	w       *workspace
 	p       *parcel
 	line    uint32 // 0 for a new chain
@@ -56,7 +58,7 @@ func (g *Graph) newBuilding(w *workspace, line uint32, now int64) (*building, er
 		return nil, err
 	}
 	blk := &Block{Version: blockVersion, Time: min(max(now, 0), maxTime), Salt: salt}
-	b := &building{w: w, p: &parcel{block: blk}, line: line, entries: map[entryKey]*Entry{}, forks: w.forks}
+	b := &building{node: g.key.ID(), w: w, p: &parcel{block: blk}, line: line, entries: map[entryKey]*Entry{}, forks: w.forks}
 	if line != 0 {
 		l := w.front.lines[line]
 		blk.Chain, blk.Seq, blk.Prev = l.chain, l.next, l.tip
@@ -304,7 +306,10 @@ func (tx *Tx) wrote(k entryKey, id RevisionID) bool {
 	return i >= 0 && is(tx.revs[i])
 }
 
-// Op adds an operation.
+// ErrVoid marks an operation that would be void.
+var ErrVoid = errors.New("it would have no effect")
+
+// Op adds an operation. One that would be void is ErrVoid.
 func (tx *Tx) Op(op Op) error {
 	if err := op.check(); err != nil {
 		return err
@@ -313,9 +318,50 @@ func (tx *Tx) Op(op Op) error {
 	if err := checkCanonical(op.Body, maxNesting-opNesting); err != nil {
 		return fmt.Errorf("operation of kind %s: %w", op.Kind, err)
 	}
+	if why := tx.void(op); why != "" {
+		return fmt.Errorf("operation of kind %s: %w: %s", op.Kind, ErrVoid, why)
+	}
 	tx.ops = append(tx.ops, op)
 	tx.size += len(op.Body) + 10
 	return nil
+}
+
+// void says why an operation would be void behind those before it.
+func (tx *Tx) void(op Op) string {
+	switch op.Kind {
+	case OpFork:
+		f, err := decodeOp[ForkOp](op)
+		if err != nil {
+			return err.Error()
+		}
+		return f.fault()
+	case OpMember:
+		m, err := decodeOp[MemberOp](op)
+		if err != nil {
+			return err.Error()
+		}
+		if tx.role() != RoleAdmin {
+			return "this node is no admin"
+		}
+		return m.fault()
+	}
+	return unknownOp(op.Kind)
+}
+
+// role is this node's after the operations so far.
+func (tx *Tx) role() Role {
+	role := tx.b.w.roster.now[tx.b.node].Role
+	for _, ops := range [][]Op{tx.b.p.block.Ops, tx.ops} {
+		for _, op := range ops {
+			if op.Kind != OpMember {
+				continue
+			}
+			if m, err := decodeOp[MemberOp](op); err == nil && m.Node == tx.b.node {
+				role = m.Role
+			}
+		}
+	}
+	return role
 }
 
 // Fork returns the fork of a name.

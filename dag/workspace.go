@@ -322,7 +322,7 @@ func (w *workspace) applyOp(a *applying, index uint32, op Op) {
 	case OpFork:
 		why = w.applyFork(a, op)
 	default:
-		why = "this version does not act on operations of kind " + op.Kind.String()
+		why = unknownOp(op.Kind)
 	}
 	if why != "" {
 		w.void(a, voidOps+index, why)
@@ -336,12 +336,10 @@ func (w *workspace) applyMember(a *applying, index uint32, op Op) (void string) 
 	}
 	node := w.front.lines[a.past.line].node
 	covered := func(at loc) bool { return a.past.covers(at.line, at.seq) }
-	switch {
-	case !m.Role.Valid():
-		return fmt.Sprintf("unknown role %q", m.Role)
-	case m.Name != "" && ValidName(m.Name) != nil, m.Zone != "" && ValidName(m.Zone) != nil:
-		return "bad name or zone"
-	case ClusterID(a.p.id) != w.cluster && w.roster.role(node, covered) != RoleAdmin:
+	if why := m.fault(); why != "" {
+		return why
+	}
+	if ClusterID(a.p.id) != w.cluster && w.roster.role(node, covered) != RoleAdmin {
 		return "its author was no admin"
 	}
 	at := loc{line: a.past.line, seq: a.past.seq, index: index}
@@ -357,11 +355,8 @@ func (w *workspace) applyFork(a *applying, op Op) (void string) {
 	if err != nil {
 		return err.Error()
 	}
-	if err := ValidName(f.Name); err != nil {
-		return err.Error()
-	}
-	if !f.Named || len(f.From) > 0 {
-		return "this version does not act on forks with contributions"
+	if why := f.fault(); why != "" {
+		return why
 	}
 	id := NamedFork(f.Name)
 	if w.forks.in(id, a.past) != nil {
