@@ -243,3 +243,42 @@ func FuzzDecodeRevision(f *testing.F) {
 		}
 	})
 }
+
+// TestDocumentedExample reads the example in the package comment.
+func TestDocumentedExample(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(doc), "payload \"port: 80\\n\":\n")
+	if !ok {
+		t.Fatal("there is no example")
+	}
+	var digits strings.Builder
+	for line := range strings.Lines(example) {
+		line, _, _ = strings.Cut(strings.TrimPrefix(line, "//"), "#")
+		if strings.Contains(line, "Its id is") {
+			break
+		}
+		digits.WriteString(strings.Join(strings.Fields(line), ""))
+	}
+	b, err := hex.DecodeString(digits.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := DecodeRevision(b)
+	if err != nil || !reflect.DeepEqual(r, goldenRevision(0)) {
+		t.Errorf("%v: the example is %+v, want %+v", err, r, goldenRevision(0))
+	}
+	if !strings.Contains(example, "Its id is "+r.ID().String()+".") {
+		t.Errorf("the example's id is %s", r.ID())
+	}
+	if err := checkPayloadOf(r, []byte("port: 80\n")); err != nil {
+		t.Error(err)
+	}
+}
+
+func checkPayloadOf(r *Revision, payload []byte) error {
+	_, err := checkPayload(payload, r.Value, r.ID())
+	return err
+}

@@ -1,0 +1,193 @@
+// Package dag keeps the history of a cluster: a signed Merkle DAG of blocks and
+// revisions, its forks and members, and the indexes that are computed from it,
+// in an ordered key-value store. Payloads are opaque here; what a value is and
+// how two are joined is known by package crdt. A [Graph] is opened on a [Store];
+// [Graph.Commit] writes, [Graph.Apply] takes blocks of other nodes,
+// [Graph.Missing] gives them theirs.
+//
+// The rest of this comment is the formats. They are frozen: what is hashed
+// today is hashed the same for ever.
+//
+// # Canonical DAG-CBOR
+//
+// Revisions, blocks and the bodies of operations are maps in DAG-CBOR: integers
+// and lengths in their shortest form, lengths definite, keys of maps text, the
+// shorter first, of equal length the lower bytes first, none twice; text is
+// valid UTF-8. A link is tag 42 (d82a) over 37 bytes (5825): 00, then a CIDv1
+// with SHA-256: 01, the codec (71 dag-cbor, 55 raw), 12, 20, the digest. There
+// are no floats, no undefined, no other tags; integers fit in 63 bits and a
+// sign. Nothing stands more than 16 levels below the map of a revision or
+// block, and a map of ours has at most 48 fields. Each thing has one encoding;
+// any other one is refused.
+//
+// Fields that a reader does not know are kept, in revisions, blocks and notes,
+// and are hashed again as they were. A field that must not be ignored needs
+// another version of the block.
+//
+// In the tables, "bytes n" is a byte string of exactly n, "link" a link to a
+// dag-cbor node, "raw link" one to a payload, "time" milliseconds since 1970
+// UTC from 0 to 2^53. A field with ? is left out when it is empty, 0, false or
+// not there; every other field is always there, and null only where it says so.
+//
+// # Revision
+//
+//	key      text            1 to 1,024 bytes, without NUL
+//	seq      integer         of its block
+//	fork     bytes 32        id of the fork
+//	kind     integer         of the value, see package crdt; a delete has the
+//	                         kind that it deletes
+//	mark?    integer         1 resolved, 2 reverted; others are kept
+//	note?    note            replaces the block's
+//	salt     bytes 16        of its block
+//	size     integer         bytes of the payload; 0 of a delete
+//	time     time            of its block
+//	chain    bytes 32        of its block
+//	index    integer         in the block's list, from 0
+//	label?   text            of `apply --as`; 128 bytes, without NUL
+//	value    raw link, null  SHA-256 of the payload; null is a delete
+//	parents  array of links  revisions that the writer had read, the one that
+//	                         was served to it first
+//
+// The id of a revision is the CIDv1 (dag-cbor, SHA-256) of these bytes. A
+// payload is at most 4 MiB for the kinds 1 and 2, else 8 MiB and 64 KiB. An
+// example, with the digest 9a15… of the payload "port: 80\n":
+//
+//	ab                                          # map of 11
+//	636b6579 677376632f617069                   # key "svc/api"
+//	63736571 07                                 # seq 7
+//	64666f726b 5820                             # fork, the default one
+//	  d608e34fd6321ce70e9255af5a8d3f8bb733e9000e0587c57194c96de9a055d3
+//	646b696e64 01                               # kind 1
+//	6473616c74 50                               # salt
+//	  b0b1b2b3b4b5b6b7b8b9babbbcbdbebf
+//	6473697a65 09                               # size 9
+//	6474696d65 1b0000019b76daa87b               # time 2026-01-01T00:00:00.123Z
+//	65636861696e 5820                           # chain
+//	  03486b3df4b810d03c74544209336d1857ac4e69b500fdfc5220351e2c58412a
+//	65696e646578 00                             # index 0
+//	6576616c7565 d82a582500 01551220            # value
+//	  9a15d119375b5027bb82337d4d21130403bd1fdcb371929d9df194882e830b29
+//	67706172656e7473 80                         # parents: none
+//
+// Its id is bafyreif3qm37du2ly4mhchl5defkse3e7saatpqmpbsquezek7ek54vpoa.
+//
+// # Note
+//
+// What a writer claims, not verified: author? (text), message? (text), time?
+// (integer, milliseconds since 1970, may be negative). The texts and the
+// unknown fields together are at most 64 KiB.
+//
+// # Block
+//
+//	v      integer          1; blocks of other versions are refused
+//	ops    array            of operations, at most 65,536
+//	seq    integer          0 for the first of a chain
+//	deps   array of links   every tip that the writer had applied and that
+//	                        neither prev nor another one reaches; the lower
+//	                        digest first, none twice, none is prev
+//	note?  note
+//	prev   link, null       the block before it in the chain; null at seq 0
+//	revs   array of links   ids of its revisions, in order
+//	salt   bytes 16         random
+//	time   time             the author's clock, a claim
+//	chain  bytes 32         id of the chain
+//
+// The id of a block is the CIDv1 of these bytes. The first block of a chain has
+// the operation chain as its first, and its id follows from that. A block at
+// seq 0 without deps founds a cluster, has the operation genesis as its second,
+// and its id is the cluster's.
+//
+// The size of a block is 128, and the bytes of its map, and for each of its
+// revisions the bytes of its map and of its payload; it is at most 16 MiB. All
+// limits belong to v.
+//
+// # Operations
+//
+// An operation is an array of two: its kind and its body, a map. They act
+// before the block's revisions, in order.
+//
+//	 1 genesis  name text
+//	 2 chain    key bytes 32 (Ed25519), nonce bytes 16
+//	 3 member   node bytes 32 (Ed25519), role text (admin, writer, reader,
+//	            removed), name text, zone text
+//	 4 fork     name text ("" for a fork without one), named? bool,
+//	            from array of contributions
+//	 5 merge    into bytes 32, from contribution
+//	 6 delete   fork bytes 32
+//	 7 rename   fork bytes 32, name text
+//	 8 restore  fork bytes 32
+//	 9 tag      name text, cut array of links, gone? bool
+//	10 alias    name text, fork bytes 32, gone? bool
+//
+// A contribution is fork (bytes 32), cut (array of links to blocks: the maximal
+// ones of a closed set; none stands for the causal past of the block that
+// carries it) and filter?. A filter is keys?, scopes?, skip_keys?, skips?, each
+// an array of texts: a key passes that is among keys or matches one of scopes,
+// or both are empty, and that is not among skip_keys and matches none of skips.
+// A pattern matches a whole key: ** any characters or none, a single * any but
+// a slash or none, everything else itself.
+//
+// Kind 0 is not used: it stands for the revisions, which have their own list.
+// An operation of an unknown kind, or with an unknown field anywhere in its
+// body, is kept and has no effect. Kinds to come name the fork that they act
+// on, if they act on one, in a field "fork" (bytes 32), so that a reader which
+// does not know the kind can tell which fork it must not write.
+//
+// # Ids and signature
+//
+// H(domain, part, …) is SHA-256 over the domain and the parts, each with its
+// length before it in 4 bytes, big-endian.
+//
+//	chain       H("crush chain 1", node key, nonce)
+//	fork        H("crush fork 1", chain, seq in 8 bytes and index of the
+//	            operation in 4, big-endian, salt)
+//	named fork  H("crush named fork 1", name); the default fork is the one
+//	            named "default"
+//	frontier    the exclusive or, over its tips, of the first 16 bytes of
+//	            SHA-256(chain, seq in 8 bytes, block digest)
+//
+// The signature of a block is Ed25519 (RFC 8032) by the key of its chain, over
+// "crush block 1", a zero byte, and the 36 bytes of its CID. It is no part of
+// the block: a block is valid when it or a later one of its chain is signed.
+//
+// # Bundle
+//
+// A block travels and is stored as a bundle: an array, canonical like the above,
+// of what cannot be computed.
+//
+//	1          version of the bundle
+//	block      its map, with revs empty
+//	signature  bytes 64, or of length 0 if it is not known
+//	revisions  array of arrays of 6:
+//	           key text | fork bytes 32, or of length 0 for the default one |
+//	           digests of the parents, bytes | kind | payload bytes, or null
+//	           for a delete | rest map
+//
+// The rest holds mark?, label? and note? of the revision, more? (a map of its
+// unknown fields) and place? (array of chain, seq, index, salt, time) if that
+// is not where it stands. In storage, not on the wire, the payload may be null
+// and the rest hold apart?, an array of its digest and size. The ids of the
+// revisions, then of the block, follow.
+//
+// # Storage
+//
+// Numbers in keys are big-endian. Chains and forks are interned to numbers of 4
+// bytes; a chain with two blocks at one seq is two lines. Everything but b can
+// be computed again from b, and Check does. What the records hold stands in
+// keys.go and records.go; they are local, and a change of them is another
+// "mformat".
+//
+//	b line seq            the block, as it came and when; with index+1 behind
+//	                      it a payload that is kept apart
+//	c lsn                 index of ids: sorted starts of digests
+//	f fork                fork
+//	g lsn index           a membership operation
+//	h fork key            heads, count
+//	i line                chain, author
+//	l lsn                 the block that arrived as this
+//	m name                format, state, mark of a clean stop
+//	n fork lsn            a block that wrote on the fork
+//	r fork key 0 line ~seq ~index   history, newest first
+//	v line seq            vector clock
+//	x lsn index           what has no effect, and why
+package dag
