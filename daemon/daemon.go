@@ -148,6 +148,9 @@ func (d *Daemon) manager(lines ...string) {
 
 func (d *Daemon) reachable() Reachable {
 	r := Reachable{Node: d.dir.key.ID(), Data: d.dir.path, Socket: d.config.Socket, Addresses: d.host.Addresses()}
+	if r.Addresses == nil {
+		r.Addresses = []string{}
+	}
 	if a := d.server.HTTPAddr(); a != "" {
 		r.HTTP = "http://" + a
 	}

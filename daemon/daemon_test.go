@@ -59,6 +59,9 @@ func startNode(t *testing.T, c Config) *node {
 		cancel()
 		t.Fatalf("the daemon ended: %v", err)
 	}
+	if n.at.Addresses == nil {
+		t.Error("no addresses are null in JSON")
+	}
 	n.client = &rpc.Client{Socket: n.at.Socket}
 	t.Cleanup(n.client.Close)
 	return n
