@@ -117,9 +117,6 @@ func (b *Block) check() error {
 	if b.genesis() && (len(b.Ops) < 2 || b.Ops[1].Kind != OpGenesis) {
 		return errors.New("no dependencies, and it founds no cluster")
 	}
-	if len(b.Ops) > MaxOps {
-		return fmt.Errorf("%d operations, limit %d", len(b.Ops), MaxOps)
-	}
 	if b.Note != nil {
 		if err := b.Note.check(); err != nil {
 			return err

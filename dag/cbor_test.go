@@ -311,3 +311,72 @@ func keptField(t *testing.T, field string, value []byte) {
 		t.Fatalf("note: %v: re-encoded as\n%x\nwas\n%x", err, rev.Encode(), b)
 	}
 }
+
+// TestOpaqueItems puts what is not canonical where this version does not look:
+// only the walk refuses it there.
+func TestOpaqueItems(t *testing.T) {
+	link := appendLink(nil, codecRaw, SumOf(nil))
+	changed := func(i int, to byte) []byte {
+		b := bytes.Clone(link)
+		b[i] = to
+		return b
+	}
+	good, p := goldenBlocks()["block"].block.Encode(), goldenBlocks()["block"]
+	rev := p.revs[0].Encode()
+	places := map[string]func(item []byte) error{
+		"field of a revision": func(item []byte) error { _, err := DecodeRevision(with(t, rev, "zz", item...)); return err },
+		"field of a block":    func(item []byte) error { _, err := DecodeBlock(with(t, good, "zz", item...)); return err },
+		"field of a note": func(item []byte) error {
+			_, err := DecodeBlock(with(t, good, "note", append([]byte{0xa1, 0x61, 'a'}, item...)...))
+			return err
+		},
+		"unknown operation": func(item []byte) error {
+			_, err := DecodeBlock(blockWith(t, 23, append([]byte{0xa1, 0x61, 'a'}, item...)))
+			return err
+		},
+		"more of a bundle": func(item []byte) error {
+			r := *p.revs[0]
+			r.extra = extras{"zz": item}
+			_, err := ReadHeader((&parcel{block: p.block, revs: []*Revision{&r}, payloads: p.payloads}).encode(-1))
+			return err
+		},
+	}
+	for place, decode := range places {
+		for _, item := range [][]byte{{0x00}, {0xa2, 0x61, 'a', 0, 0x61, 'b', 0}, link, {0x82, 0xf6, 0x20}} {
+			if err := decode(item); err != nil {
+				t.Errorf("%s: %x: %v", place, item, err)
+			}
+		}
+		for name, item := range map[string][]byte{
+			"keys out of order":       {0xa2, 0x61, 'b', 0, 0x61, 'a', 0},
+			"longer key first":        {0xa2, 0x62, 'a', 'a', 0, 0x61, 'b', 0},
+			"key twice":               {0xa2, 0x61, 'a', 0, 0x61, 'a', 0},
+			"key of bytes":            {0xa1, 0x41, 'a', 0},
+			"key not UTF-8":           {0xa1, 0x61, 0xff, 0},
+			"text not UTF-8":          {0x61, 0xff},
+			"long integer":            {0x18, 0x17},
+			"long negative integer":   {0x38, 0x17},
+			"integer beyond 63 bits":  {0x1b, 0x80, 0, 0, 0, 0, 0, 0, 0},
+			"negative beyond 63 bits": {0x3b, 0x80, 0, 0, 0, 0, 0, 0, 0},
+			"long length":             {0x58, 0x01, 0},
+			"long array":              {0x98, 0x01, 0},
+			"indefinite array":        {0x9f, 0, 0xff},
+			"indefinite map":          {0xbf, 0xff},
+			"indefinite text":         {0x7f, 0xff},
+			"float":                   {0xfb, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0},
+			"NaN":                     {0xf9, 0x7e, 0},
+			"undefined":               {0xf7},
+			"simple value":            {0xe5},
+			"another tag":             {0xc0, 0x60},
+			"tag over a tag":          append([]byte{0xd8, 42}, link...),
+			"CID version 2":           changed(5, 2),
+			"dag-pb":                  changed(6, 0x70),
+			"SHA-512":                 changed(7, 0x13),
+			"another digest length":   changed(8, 0x1f),
+			"no zero byte":            changed(4, 1),
+			"tag over text":           append([]byte{0xd8, 42, 0x78}, link[3:]...),
+		} {
+			t.Run(place+"/"+name, func(t *testing.T) { refused(t, decode(item)) })
+		}
+	}
+}
