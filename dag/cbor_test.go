@@ -322,7 +322,7 @@ func TestOpaqueItems(t *testing.T) {
 		return b
 	}
 	good, p := goldenBlocks()["block"].block.Encode(), goldenBlocks()["block"]
-	rev := p.revs[0].Encode()
+	rev, bundle := p.revs[0].Encode(), p.encode(-1)
 	places := map[string]func(item []byte) error{
 		"field of a revision": func(item []byte) error { _, err := DecodeRevision(with(t, rev, "zz", item...)); return err },
 		"field of a block":    func(item []byte) error { _, err := DecodeBlock(with(t, good, "zz", item...)); return err },
@@ -335,9 +335,9 @@ func TestOpaqueItems(t *testing.T) {
 			return err
 		},
 		"more of a bundle": func(item []byte) error {
-			r := *p.revs[0]
-			r.extra = extras{"zz": item}
-			_, err := ReadHeader((&parcel{block: p.block, revs: []*Revision{&r}, payloads: p.payloads}).encode(-1))
+			rest := append([]byte{0xa1, 0x64, 'm', 'o', 'r', 'e', 0xa1, 0x62, 'z', 'z'}, item...)
+			r := replaced(t, items(t, items(t, bundle)[inRevs])[0], inRest, rest...)
+			_, err := ReadHeader(replaced(t, bundle, inRevs, append([]byte{0x81}, r...)...))
 			return err
 		},
 	}
