@@ -45,6 +45,9 @@ func (g *Graph) Check(ctx context.Context, scratch Store, progress Progress, rep
 	if err := r.compareDerived(ctx, s, scratch); err != nil {
 		return err
 	}
+	if err := r.compareRest(s); err != nil {
+		return err
+	}
 	return r.checkFind(s)
 }
 
@@ -143,8 +146,9 @@ func newReplay(src Reader, dst Store, report func(Fault)) *replaying {
 
 // stored is a block in its place in the source.
 type stored struct {
-	loc loc
-	lsn uint64
+	loc   loc
+	lsn   uint64
+	apart int // payloads that have records of their own
 }
 
 func (r *replaying) run(ctx context.Context, progress Progress) error {
@@ -203,9 +207,11 @@ func (r *replaying) list() ([]stored, error) {
 				return true
 			}
 			line = at
-			out = append(out, stored{at, rec.lsn})
-		case at.line != line.line || at.seq != line.seq:
+			out = append(out, stored{loc: at, lsn: rec.lsn})
+		case len(out) == 0 || at.line != line.line || at.seq != line.seq:
 			r.report(Fault{"payload", fmt.Sprintf("line %d seq %d index %d", at.line, at.seq, at.index), "its block is missing"})
+		default:
+			out[len(out)-1].apart++
 		}
 		return true
 	})
@@ -224,6 +230,11 @@ func (r *replaying) apply(blocks []stored) error {
 		if err := r.loadPayloads(b.loc, p); err != nil {
 			return err
 		}
+		if apart := p.apart(); apart != b.apart && len(blocks) == 1 {
+			r.report(Fault{"payload", "block " + p.id.String(), fmt.Sprintf("has %d records of payloads, should have %d", b.apart, apart)})
+		} else if apart != b.apart {
+			return corrupt("payloads") // one by one, to report it once
+		}
 		w.arrival = rec.arrival
 		if err := w.apply(p); err != nil {
 			return err
@@ -238,6 +249,16 @@ func (r *replaying) apply(blocks []stored) error {
 		}
 	}
 	return r.g.write(w)
+}
+
+// apart is how many payloads have records of their own in the store.
+func (p *parcel) apart() (n int) {
+	for _, rev := range p.revs {
+		if !rev.Deleted && rev.Size > inlineMax {
+			n++
+		}
+	}
+	return n
 }
 
 // loadPayloads reads the payloads that are kept apart.
@@ -301,6 +322,34 @@ func (r *replaying) compareDerived(ctx context.Context, have, want Reader) error
 		}
 	}
 	return nil
+}
+
+// compareRest reports records of no known kind.
+func (r *replaying) compareRest(have Reader) error {
+	known := append([]byte{tagBlock, tagFind, tagMeta}, derivedTags...)
+	slices.Sort(known)
+	stray := func(k, _ []byte) bool {
+		r.report(Fault{"record", fmt.Sprintf("%q", k), "should not be there"})
+		return true
+	}
+	var from []byte
+	for _, tag := range known {
+		if err := have.Iterate(Range{Start: from, End: []byte{tag}}, stray); err != nil {
+			return err
+		}
+		from = []byte{tag + 1}
+	}
+	if err := have.Iterate(Range{Start: from}, stray); err != nil {
+		return err
+	}
+	return have.Iterate(prefixRange([]byte{tagMeta}), func(k, v []byte) bool {
+		for _, meta := range [][]byte{keyFormat, keyState, keyClean, keyJoin} {
+			if bytes.Equal(k, meta) {
+				return true
+			}
+		}
+		return stray(k, v)
+	})
 }
 
 // comparePage is how many records are held of one side while the other is read.

@@ -82,3 +82,6 @@ func (g *Graph) Waiting() int {
 	defer g.queue.mu.Unlock()
 	return len(g.queue.waiting)
 }
+
+// NameRecord is how Check names a record.
+func NameRecord(key []byte) string { return nameRecord(key) }
