@@ -2,10 +2,12 @@ package dag
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // goldenBlocks are blocks with their revisions and payloads, by name.
@@ -205,4 +207,102 @@ func FuzzDecodeBlock(f *testing.F) {
 		}
 		_ = fmt.Sprint(block.announces())
 	})
+}
+
+// openFounded is a graph with a cluster of its own.
+func openFounded(t *testing.T) *Graph {
+	t.Helper()
+	now := func() time.Time { return time.UnixMilli(goldenTime) }
+	g, err := Open(t.Context(), Config{Store: openLevel(t, t.TempDir(), false), Key: goldenKey, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.Close() })
+	if _, err := g.Found(t.Context(), Member{Name: "n1"}); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// TestWriterKeepsTheLimits: what a commit takes, every receiver takes.
+func TestWriterKeepsTheLimits(t *testing.T) {
+	g := openFounded(t)
+	note := Note{Message: strings.Repeat("n", MaxNote)}
+	payload := make([]byte, MaxValue)
+	taken, refusedN := 0, 0
+	for _, spare := range []int{80 << 10, 70 << 10, 68 << 10, 60 << 10, 5 << 10, 0} {
+		receipt, err := g.Commit(t.Context(), note, func(tx *Tx) error {
+			for i := range 4 {
+				size := MaxValue
+				if i == 3 {
+					size -= spare
+				}
+				d := Draft{Fork: defaultFork, Key: fmt.Sprint("k", spare, i), Kind: 1, Payload: payload[:size]}
+				if err := tx.Put(d); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			if !errors.Is(err, ErrTooLarge) {
+				t.Fatal(err)
+			}
+			refusedN++
+			continue
+		}
+		taken++
+		if _, err := ReadHeader(receipt.Bundle); err != nil {
+			t.Errorf("with %d bytes to spare a commit was taken, and its block is refused: %v", spare, err)
+		}
+	}
+	if taken == 0 || refusedN == 0 {
+		t.Errorf("%d commits taken, %d refused: the limit was not tried", taken, refusedN)
+	}
+	bad := string([]byte{'a', 0xff})
+	for name, fn := range map[string]func(*Tx) error{
+		"label":     func(tx *Tx) error { return tx.Put(Draft{Fork: defaultFork, Key: "k", Kind: 1, Label: bad}) },
+		"key":       func(tx *Tx) error { return tx.Put(Draft{Fork: defaultFork, Key: bad, Kind: 1}) },
+		"kind":      func(tx *Tx) error { return tx.Put(Draft{Fork: defaultFork, Key: "k", Kind: 1 << 63}) },
+		"operation": func(tx *Tx) error { return tx.Op(NewOp(MemberOp{Role: RoleReader, Name: bad})) },
+	} {
+		if _, err := g.Commit(t.Context(), Note{}, fn); err == nil {
+			t.Errorf("a block with a bad %s was written", name)
+		}
+	}
+	if _, err := g.Commit(t.Context(), Note{Author: bad}, func(*Tx) error { return nil }); err == nil {
+		t.Error("a note that is not UTF-8 was taken")
+	}
+}
+
+// TestOperationsHaveTheirNote: an operation is not written under somebody
+// else's note.
+func TestOperationsHaveTheirNote(t *testing.T) {
+	g := openFounded(t)
+	put := func(tx *Tx) error { return tx.Put(Draft{Fork: defaultFork, Key: "k", Kind: 1}) }
+	op := func(tx *Tx) error { return tx.Op(goldenOps()["op-member"]) }
+	waiters := func(ann, bob func(*Tx) error) []*waiter {
+		return []*waiter{{note: Note{Author: "ann"}, fn: ann}, {note: Note{Author: "bob"}, fn: bob}}
+	}
+	for name, test := range map[string]struct {
+		group []*waiter
+		taken int
+	}{
+		"revisions of two":         {waiters(put, put), 2},
+		"an operation of another":  {waiters(put, op), 1},
+		"operations of two":        {waiters(op, op), 1},
+		"a revision after another": {waiters(op, put), 2},
+	} {
+		w := g.newWorkspace(goldenTime)
+		b, err := g.newBuilding(w, g.mine, goldenTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := b.fill(test.group); n != test.taken {
+			t.Errorf("%s: %d of the two share a block, want %d", name, n, test.taken)
+		}
+		if b.p.block.Note == nil || b.p.block.Note.Author != "ann" {
+			t.Errorf("%s: the block's note is %+v", name, b.p.block.Note)
+		}
+	}
 }

@@ -131,8 +131,11 @@ func (b *building) begin(note Note) *Tx {
 	return tx
 }
 
-// accept makes the tx part of the block.
+// accept makes the tx part of the block, if it has put anything.
 func (b *building) accept(wt *waiter, tx *Tx) {
+	if len(tx.ids)+len(tx.ops) == 0 {
+		return
+	}
 	b.waiters, b.starts = append(b.waiters, wt), append(b.starts, len(b.p.revs))
 	b.p.block.Ops = append(b.p.block.Ops, tx.ops...)
 	b.p.block.Revisions = append(b.p.block.Revisions, tx.ids...)
@@ -142,9 +145,6 @@ func (b *building) accept(wt *waiter, tx *Tx) {
 	b.forks = tx.forks
 	maps.Copy(b.entries, tx.entries)
 	wt.receipt.Revisions = tx.ids
-	if len(tx.ids)+len(tx.ops) == 0 {
-		b.waiters, b.starts = b.waiters[:len(b.waiters)-1], b.starts[:len(b.starts)-1]
-	}
 }
 
 // finish signs the block and applies it to the workspace. It returns the line
