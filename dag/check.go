@@ -437,6 +437,9 @@ func (r *replaying) checkFind(s Reader) error {
 			have[e] = true
 			last = max(last, readFindRef(first, e[:]).lsn)
 		}
+		if len(v) != len(have)*findLen {
+			r.report(Fault{"record", nameRecord(k), "is torn, or has an id twice"})
+		}
 		clear(want)
 		for lsn = first; lsn <= min(last, m.state.lsn) && bad == nil; lsn++ {
 			bad = r.idsOf(s, lsn, first, want)

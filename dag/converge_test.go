@@ -696,3 +696,115 @@ func (w *world) finish() {
 	}
 	rebuilt(w.t, &w.pick().node)
 }
+
+// TestEveryOrder delivers small histories in every order that causality
+// allows, one by one and at once; every other order is refused as too early
+// and changes nothing.
+func TestEveryOrder(t *testing.T) {
+	for seed := range uint64(setting("DAG_ORDERS", 6)) {
+		w := newWorld(t, seed)
+		w.enlist()
+		for len(w.blocks) < 7 {
+			w.write()
+			w.changeRole()
+			w.sync()
+			if w.r.IntN(4) == 0 {
+				w.clone()
+			}
+		}
+		w.meet()
+		a := w.nodes[0]
+		want := answers(t.Context(), t, a.Graph)
+		var all []*known
+		var first dag.Bundle
+		for item, err := range a.Feed(t.Context(), dag.FeedCursor{}) {
+			w.must("feed", err)
+			if item.LSN == 1 {
+				first, _ = a.Bundle(item.ID)
+				continue
+			}
+			all = append(all, w.blocks[item.ID])
+		}
+		orders := 0
+		w.permute(all[:min(len(all), 6)], nil, func(order []*known, good bool) {
+			orders++
+			// What is left out of the permutation comes last, in order.
+			rest := append(slices.Clone(order), all[len(order):]...)
+			w.deliver(a, first, rest, good, want)
+		})
+		if orders < 2 {
+			t.Errorf("seed %d: %d orders", seed, orders)
+		}
+	}
+}
+
+// permute calls got with each causal order, and with each order that is causal
+// but for its last block.
+func (w *world) permute(left, done []*known, got func(order []*known, good bool)) {
+	if len(left) == 0 {
+		got(done, true)
+		return
+	}
+	for i, b := range left {
+		rest := slices.Concat(left[:i], left[i+1:])
+		early := slices.ContainsFunc(rest, func(o *known) bool { return b.past[oracle.Block(o.id)] })
+		if order := append(slices.Clone(done), b); early {
+			got(order, false)
+		} else {
+			w.permute(rest, order, got)
+		}
+	}
+}
+
+// deliver gives a new node blocks in an order; a bad one has its last block,
+// of the permuted ones, too early.
+func (w *world) deliver(from *actor, first dag.Bundle, order []*known, good bool, want string) {
+	w.t.Helper()
+	bs := []dag.Bundle{first}
+	for _, b := range order {
+		bundle, err := from.Bundle(b.id)
+		w.must("bundle", err)
+		bs = append(bs, bundle)
+	}
+	single, whole := openNode(w.t, "single", dagtest.NewMem()), openNode(w.t, "whole", dagtest.NewMem())
+	for i, b := range bs {
+		before := single.Digest()
+		done, err := single.Apply(w.t.Context(), []dag.Bundle{b})
+		if missing, ok := errors.AsType[*dag.MissingError](err); ok && !good {
+			for _, id := range missing.Blocks {
+				if single.Have(id) {
+					w.t.Fatalf("block %s is said to be missing and is here", id.Short())
+				}
+			}
+			if single.Digest() != before {
+				w.t.Fatal("a block that came too early changed something")
+			}
+			if _, err := whole.Apply(w.t.Context(), bs[:i+1]); err == nil || whole.Stats().Blocks > 0 {
+				w.t.Fatalf("all at once: %v, %+v", err, whole.Stats())
+			}
+			return
+		}
+		w.must("apply", err)
+		if len(done.Blocks) != 1 {
+			// Not signed: a later block vouches for it. Then all at once only.
+			if done.Unvouched != 1 {
+				w.t.Fatalf("%+v", done)
+			}
+			single = nil
+			break
+		}
+	}
+	if !good {
+		return
+	}
+	_, err := whole.Apply(w.t.Context(), bs)
+	w.must("apply all at once", err)
+	for _, n := range []*node{single, whole} {
+		if n == nil {
+			continue
+		}
+		if got := answers(w.t.Context(), w.t, n.Graph); got != want {
+			w.t.Fatalf("%s answers\n%s\nwant\n%s", n.name, got, want)
+		}
+	}
+}

@@ -2,9 +2,11 @@ package dag_test
 
 import (
 	"maps"
+	"testing"
 
 	"crush/crdt/oracle"
 	"crush/dag"
+	"crush/dag/dagtest"
 )
 
 // consumer follows the feed, of one node or of several in turn.
@@ -88,4 +90,68 @@ func (w *world) complete(c *consumer, a *actor) {
 			}
 		}
 	}
+}
+
+// TestFeedOfManyTips: more maximal blocks than a cursor names. The node that
+// made the cursor goes on exactly, others repeat and leave nothing out.
+func TestFeedOfManyTips(t *testing.T) {
+	a := foundNode(t, "a")
+	var bs []dag.Bundle
+	start := tips(a)
+	for i := range dag.CursorMaxTips + 50 {
+		f := newForger(keyOf("a"), byte(i))
+		b := f.block(start...)
+		b.Salt[2] = byte(i >> 8)
+		if i >= 256 {
+			t.Fatal("too many")
+		}
+		_, bundle := f.write(b, revision(b, 0, "k", "forged"))
+		bs = append(bs, bundle)
+	}
+	apply(t, a, bs...)
+	b := openNode(t, "b", dagtest.NewMem())
+	apply(t, b, bundles(b.lacks(t, a))...)
+	for name, end := range map[string]dag.FeedCursor{"end": a.End(), "feed": lastOf(t, a)} {
+		text, err := end.MarshalText()
+		if err != nil || len(text) > 4<<10 {
+			t.Fatalf("%d bytes, %v", len(text), err)
+		}
+		f := newForger(keyOf("a"), 255)
+		blk := f.block(start...)
+		blk.Salt[3] = name[0]
+		id, bundle := f.write(blk)
+		apply(t, a, bundle)
+		apply(t, b, bundle)
+		var got []dag.BlockID
+		for item, err := range a.Feed(t.Context(), end) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, item.ID)
+		}
+		if name == "end" && (len(got) != 1 || got[0] != id) {
+			t.Errorf("%s: %d blocks", name, len(got))
+		}
+		found := false
+		for item, err := range b.Feed(t.Context(), end) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = found || item.ID == id
+		}
+		if !found {
+			t.Errorf("%s: another node leaves out a block", name)
+		}
+	}
+}
+
+func lastOf(t *testing.T, n *node) (c dag.FeedCursor) {
+	t.Helper()
+	for item, err := range n.Feed(t.Context(), c) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = item.After
+	}
+	return c
 }

@@ -216,6 +216,89 @@ func TestPutGet(t *testing.T) {
 	}
 }
 
+// TestChains: a chain goes on only after a clean stop in the same place, and
+// not once a peer has shown a block of this node's key that is not here.
+func TestChains(t *testing.T) {
+	chain := func(n *node) dag.ChainID {
+		t.Helper()
+		b, err := n.Block(n.put(t, "k", "v").Block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Block.Chain
+	}
+	a := foundNode(t, "a")
+	first := chain(a)
+	if a.restart(t); chain(a) != first {
+		t.Error("a clean stop started a new chain")
+	}
+	a.crash(t)
+	second := chain(a)
+	if second == first {
+		t.Error("a crash continues the chain")
+	}
+	a.restart(t)
+	a.crash(t) // the mark was consumed at the start, though nothing was written
+	third := chain(a)
+	if third == second || third == first {
+		t.Error("the mark of a clean stop was used twice")
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	moved := newNode("moved", a.mem().Reopen())
+	moved.key = a.key
+	if err := moved.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if c := chain(moved); c == third {
+		t.Error("a store that was moved continues the chain")
+	}
+	clone := openNode(t, "a", a.mem().Reopen())
+	twin := openNode(t, "a", a.mem().Reopen())
+	if chain(clone) != third || chain(twin) != third {
+		t.Fatal("a clone in the same place starts a new chain")
+	}
+	clone.pull(t, twin)
+	if s := clone.Stats(); s.Fenced != 1 || s.Chains != 3 {
+		t.Errorf("%+v", s)
+	}
+	if c := chain(clone); c == third {
+		t.Error("a node that was shown a block of its own continues the chain")
+	}
+	twin.pull(t, clone)
+	if e, err := twin.Entry(dag.DefaultFork(), "k"); err != nil || len(twin.Frontier()) != 5 || len(e.Heads) != 1 {
+		t.Errorf("%d tips, %d heads, %v", len(twin.Frontier()), len(e.Heads), err)
+	}
+	clone.check(t)
+	twin.check(t)
+}
+
+// TestFenceWaits: blocks that could not be applied fence nothing.
+func TestFenceWaits(t *testing.T) {
+	a := foundNode(t, "a")
+	a.put(t, "k", "1")
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	twin := openNode(t, "a", a.mem().Reopen())
+	a = openNode(t, "a", a.mem().Reopen())
+	twin.put(t, "k", "twin's")
+	late := twin.put(t, "k", "twin's again")
+	f := newForger(keyOf("stranger"), 1)
+	_, bad := f.write(f.block(late.Block))
+	if _, err := a.Apply(t.Context(), append(bundles(a.lacks(t, twin)), bad)); err == nil || a.Stats().Fenced > 0 {
+		t.Errorf("%v, %+v", err, a.Stats())
+	}
+	a.pull(t, twin)
+	if a.Stats().Fenced != 2 {
+		t.Errorf("%+v", a.Stats())
+	}
+	if got := a.value(t, "k"); got != "twin's again" {
+		t.Errorf("its own lost data reads %q", got)
+	}
+}
+
 func BenchmarkCommit(b *testing.B) {
 	for _, clients := range []int{1, 64, 256} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {

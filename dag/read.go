@@ -1,6 +1,7 @@
 package dag
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -185,7 +186,10 @@ func (g *Graph) Find(distinctive string) (m Matches, err error) {
 	if err != nil {
 		return m, err
 	}
-	for _, ref := range refs {
+	// Between the write of a segment and its taking over, its ids are gathered
+	// too.
+	slices.SortFunc(refs, func(a, b findRef) int { return cmp.Or(cmp.Compare(a.lsn, b.lsn), cmp.Compare(a.index, b.index)) })
+	for _, ref := range slices.Compact(refs) {
 		_, _, p, err := loadArrival(g.store, ref.lsn)
 		if err != nil {
 			return m, err
