@@ -109,6 +109,13 @@ func (w *world) wrote(a *actor, id dag.BlockID) {
 	for _, d := range b.deps {
 		maps.Copy(b.past, w.blocks[d].past)
 	}
+	for _, d := range b.deps {
+		for _, over := range append(b.deps, b.prev) {
+			if k := w.blocks[over]; k != nil && over != d && k.past[oracle.Block(d)] {
+				w.t.Fatalf("block %s depends on %s, which another dependency reaches", id.Short(), d.Short())
+			}
+		}
+	}
 	if len(b.past) != len(a.has)+1 {
 		w.t.Fatalf("block %s has %d blocks in its past, its author had applied %d", id.Short(), len(b.past)-1, len(a.has))
 	}
