@@ -291,7 +291,7 @@ func TestOperationsHaveTheirNote(t *testing.T) {
 		"revisions of two":         {waiters(put, put), 2},
 		"an operation of another":  {waiters(put, op), 1},
 		"operations of two":        {waiters(op, op), 1},
-		"a revision after another": {waiters(op, put), 2},
+		"a revision after another": {waiters(op, put), 1},
 	} {
 		w := g.newWorkspace(goldenTime)
 		b, err := g.newBuilding(w, g.mine, goldenTime)

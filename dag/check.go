@@ -300,7 +300,7 @@ func (r *replaying) checkSignatures() error {
 
 // derivedTags are the records that are compared byte for byte. Segments of the
 // index of ids depend on how writes were gathered, and are checked apart.
-var derivedTags = []byte{tagFork, tagMember, tagHead, tagLine, tagArrival, tagForkLog, tagHistory, tagClock, tagVoid}
+var derivedTags = []byte{tagFork, tagMember, tagHead, tagLine, tagArrival, tagForkLog, tagHistory, tagClock, tagWrote, tagVoid}
 
 func (r *replaying) compareDerived(ctx context.Context, have, want Reader) error {
 	for _, tag := range derivedTags {

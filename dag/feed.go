@@ -34,7 +34,9 @@ func (g *Graph) arrival(lsn uint64) (Arrival, error) {
 	}
 	for i := range p.revs {
 		at.index = uint32(i)
-		a.Changes[i] = g.changeOf(at, &rec, p)
+		if a.Changes[i], err = g.changeOf(at, &rec, p); err != nil {
+			return a, err
+		}
 	}
 	return a, nil
 }

@@ -111,7 +111,9 @@ func TestFeedOfManyTips(t *testing.T) {
 	apply(t, a, bs...)
 	b := openNode(t, "b", dagtest.NewMem())
 	apply(t, b, bundles(b.lacks(t, a))...)
-	for name, end := range map[string]dag.FeedCursor{"end": a.End(), "feed": lastOf(t, a)} {
+	ends := map[string]dag.FeedCursor{"end": a.End(), "feed": lastOf(t, a)}
+	for _, name := range []string{"end", "feed"} {
+		end := ends[name]
 		text, err := end.MarshalText()
 		if err != nil || len(text) > 4<<10 {
 			t.Fatalf("%d bytes, %v", len(text), err)

@@ -113,9 +113,6 @@ func (g *Graph) load(ctx context.Context) error {
 	if err := m.agrees(); err != nil {
 		return err
 	}
-	if m.forks, err = loadForks(g.store); err != nil {
-		return err
-	}
 	g.moment.Store(m)
 	if m.roster, err = g.loadRoster(); err != nil {
 		return err
@@ -126,6 +123,11 @@ func (g *Graph) load(ctx context.Context) error {
 	if err := g.loadGathered(ctx); err != nil {
 		return err
 	}
+	loaded := *m
+	if loaded.forks, err = g.loadForks(m); err != nil {
+		return err
+	}
+	g.moment.Store(&loaded)
 	return g.consumeCleanMark()
 }
 
@@ -232,29 +234,6 @@ func (m *moment) agrees() error {
 			blocks, m.front.digest, m.state.lsn, m.state.digest)
 	}
 	return nil
-}
-
-func loadForks(r Reader) (*forkTable, error) {
-	t := newForkTable()
-	var bad error
-	n := uint32(0)
-	err := r.Iterate(prefixRange([]byte{tagFork}), func(k, v []byte) bool {
-		var rec forkRecord
-		if rec, bad = decodeFork(v); bad != nil {
-			return false
-		}
-		n++
-		if !bytes.Equal(k, numKey(tagFork, n)) || (n == 1) != (rec.id == defaultFork) {
-			bad = corrupt("fork %d is missing", n)
-		} else if n > 1 {
-			t = t.with(rec)
-		}
-		return bad == nil
-	})
-	if n == 0 && err == nil && bad == nil {
-		bad = corrupt("fork 1 is missing")
-	}
-	return t, errors.Join(err, bad)
 }
 
 // loadRoster reads the membership operations from their blocks.

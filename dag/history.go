@@ -13,6 +13,7 @@ type histories struct {
 	pending map[entryKey][]pendingRevision // in the order of writing; nil for none
 	pastOf  func(at loc) (past, error)
 	blocks  map[loc]*applying // of the batch, by line and seq; nil for none
+	chainOf func(line uint32) ChainID
 }
 
 // compare orders revisions of one key.
@@ -141,87 +142,4 @@ func (h *histories) latest(k entryKey, line uint32, set before) (at loc, rec his
 		return false
 	})
 	return at, rec, ok, err
-}
-
-// candidate is a revision that may be a head.
-type candidate struct {
-	loc  loc
-	rec  historyRecord
-	past past
-}
-
-// headsAt returns the heads of a key within a closed set, and how many
-// revisions the set has. Every head is the newest of its line there, or a
-// sibling of one that is: a revision x of a line whose newest is b stands in
-// b's past, so if nothing in b's past has seen x then either b has, or b wrote
-// it down as a sibling. A candidate is no head if another one has it in its
-// past and not among its siblings: then it, or a head that it competed with
-// (which is in the set too), has seen it. The cost grows with the lines that
-// wrote the key, not with its history.
-func (h *histories) headsAt(k entryKey, set before) (heads []loc, count uint64, err error) {
-	lines, err := h.linesOf(k)
-	if err != nil {
-		return nil, 0, err
-	}
-	var newest []candidate
-	var maybe []loc
-	for _, line := range lines {
-		at, rec, ok, err := h.latest(k, line, set)
-		if err != nil {
-			return nil, 0, err
-		}
-		if !ok {
-			continue
-		}
-		count += rec.ordinal + 1
-		c := candidate{loc: at, rec: rec}
-		if c.past, err = h.pastOf(at); err != nil {
-			return nil, 0, err
-		}
-		newest = append(newest, c)
-		maybe = append(append(maybe, at), rec.siblings...)
-	}
-	for _, at := range maybe {
-		if slices.Contains(heads, at) || slices.ContainsFunc(newest, func(c candidate) bool { return c.hides(at) }) {
-			continue
-		}
-		heads = append(heads, at)
-	}
-	return heads, count, nil
-}
-
-// hides reports whether the candidate proves that the revision at is no head.
-func (c *candidate) hides(at loc) bool {
-	if at == c.loc || slices.Contains(c.rec.siblings, at) {
-		return false
-	}
-	if at.line == c.loc.line && at.seq == c.loc.seq {
-		return at.index < c.loc.index
-	}
-	return c.past.covers(at.line, at.seq)
-}
-
-// newer counts the revisions of a key that stand after o in its history.
-func (h *histories) newer(k entryKey, o order, chainOf func(uint32) ChainID) (uint64, error) {
-	lines, err := h.linesOf(k)
-	if err != nil {
-		return 0, err
-	}
-	var n uint64
-	for _, line := range lines {
-		var bad error
-		err := h.each(k, newest(line), func(at loc, rec historyRecord) bool {
-			var c int
-			c, bad = h.compare(order{lam: rec.lam, chain: chainOf(line), seq: at.seq, index: at.index, line: line}, o)
-			if c <= 0 || bad != nil {
-				return false
-			}
-			n++
-			return true
-		})
-		if err = errors.Join(err, bad); err != nil {
-			return 0, err
-		}
-	}
-	return n, nil
 }

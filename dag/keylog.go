@@ -50,8 +50,9 @@ func (c *Change) Cursor() HistoryCursor {
 // would pin files of the store while the caller works.
 const historyPage = 256
 
-// lineCursor walks the revisions of a key by one line, newest first.
+// lineCursor walks the revisions of a key on one fork by one line, newest first.
 type lineCursor struct {
+	k     entryKey
 	line  uint32
 	chain ChainID
 	from  loc // where the next page starts
@@ -75,12 +76,11 @@ func (g *Graph) History(ctx context.Context, fork ForkID, key string, from Histo
 			yield(Change{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound))
 			return
 		}
-		h := &histories{r: g.store}
-		k := entryKey{f.num, key}
-		cursors, err := g.lineCursors(h, k, from)
+		h := g.lineage(m, g.store)
+		cursors, err := g.lineCursors(h, f.num, key, from)
 		for err == nil {
 			var c *lineCursor
-			if c, err = h.next(k, cursors); err != nil || c == nil {
+			if c, err = h.next(cursors); err != nil || c == nil {
 				break
 			}
 			if err = ctx.Err(); err != nil {
@@ -99,27 +99,48 @@ func (g *Graph) History(ctx context.Context, fork ForkID, key string, from Histo
 	}
 }
 
-// lineCursors places a cursor on each line that wrote the key.
-func (g *Graph) lineCursors(h *histories, k entryKey, from HistoryCursor) ([]*lineCursor, error) {
-	lines, err := h.linesOf(k)
+// lineCursors places a cursor on each line that wrote the key on a fork that
+// is visible.
+func (g *Graph) lineCursors(l *lineage, fork uint32, key string, from HistoryCursor) ([]*lineCursor, error) {
+	sources, err := l.relevant(l.forks.sources(fork, everything, key), key)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*lineCursor, len(lines))
-	for i, line := range lines {
-		c := &lineCursor{line: line, chain: g.chainOf(line), from: newest(line), more: true}
-		out[i] = c
-		if from == (HistoryCursor{}) {
-			continue
-		}
-		if c.from, err = g.seekLine(line, from.after.lam); err != nil {
+	var out []*lineCursor
+	for _, s := range sources {
+		k := entryKey{s.fork, key}
+		lines, err := l.linesOf(k)
+		if err != nil {
 			return nil, err
 		}
-		if err := h.skipTo(k, c, from.after); err != nil {
-			return nil, err
+		for _, line := range lines {
+			last, ok := s.set.last(line)
+			if !ok {
+				continue
+			}
+			c := &lineCursor{k: k, line: line, chain: g.chainOf(line), from: last, more: true}
+			if err := g.placeCursor(l, c, from); err != nil {
+				return nil, err
+			}
+			out = append(out, c)
 		}
 	}
 	return out, nil
+}
+
+// placeCursor moves a cursor behind a place in the history.
+func (g *Graph) placeCursor(l *lineage, c *lineCursor, from HistoryCursor) error {
+	if from == (HistoryCursor{}) {
+		return nil
+	}
+	at, err := g.seekLine(c.line, from.after.lam)
+	if err != nil {
+		return err
+	}
+	if after(c.from, at) {
+		c.from = at
+	}
+	return l.skipTo(c, from.after)
 }
 
 // seekLine returns the last place of a line with a Lamport time of at most
@@ -149,10 +170,10 @@ func (g *Graph) seekLine(line uint32, lam uint64) (loc, error) {
 }
 
 // skipTo drops the revisions that do not come after o in the history.
-func (h *histories) skipTo(k entryKey, c *lineCursor, o order) error {
+func (h *histories) skipTo(c *lineCursor, o order) error {
 	for {
 		if len(c.page) == 0 && c.more {
-			if err := h.readPage(k, c); err != nil {
+			if err := h.readPage(c); err != nil {
 				return err
 			}
 		}
@@ -173,10 +194,10 @@ func (c *lineCursor) order() order {
 }
 
 // readPage reads the next records of a line.
-func (h *histories) readPage(k entryKey, c *lineCursor) error {
+func (h *histories) readPage(c *lineCursor) error {
 	c.page = c.page[:0]
 	c.more = false
-	return h.each(k, c.from, func(at loc, rec historyRecord) bool {
+	return h.each(c.k, c.from, func(at loc, rec historyRecord) bool {
 		if len(c.page) == historyPage {
 			c.from, c.more = at, true
 			return false
@@ -187,10 +208,10 @@ func (h *histories) readPage(k entryKey, c *lineCursor) error {
 }
 
 // next returns the cursor with the newest revision, nil at the end.
-func (h *histories) next(k entryKey, cursors []*lineCursor) (best *lineCursor, err error) {
+func (h *histories) next(cursors []*lineCursor) (best *lineCursor, err error) {
 	for _, c := range cursors {
 		if len(c.page) == 0 && c.more {
-			if err := h.readPage(k, c); err != nil {
+			if err := h.readPage(c); err != nil {
 				return nil, err
 			}
 		}
@@ -221,8 +242,5 @@ func (g *Graph) changeCached(c *lineCursor, at loc) (Change, error) {
 		}
 		c.block.at, c.block.rec, c.block.p = at, rec, p
 	}
-	if int(at.index) >= len(c.block.p.revs) {
-		return Change{}, corrupt("revision %d of block %s is missing", at.index, c.block.p.id)
-	}
-	return g.changeOf(at, &c.block.rec, c.block.p), nil
+	return g.changeOf(at, &c.block.rec, c.block.p)
 }

@@ -7,15 +7,16 @@ import "encoding/binary"
 const (
 	tagBlock   = 'b' // line seq           -> block record; then line seq index+1 -> payload
 	tagFind    = 'c' // first lsn          -> segment of the index of ids
-	tagFork    = 'f' // fork               -> fork record
+	tagFork    = 'f' // lsn index          -> (nothing): an operation on forks
 	tagMember  = 'g' // lsn index          -> (nothing): a membership operation
 	tagHead    = 'h' // fork key           -> entry record
 	tagLine    = 'i' // line               -> line record
 	tagArrival = 'l' // lsn                -> line seq, trail
 	tagMeta    = 'm' // name               -> see the metadata keys
-	tagForkLog = 'n' // fork lsn           -> (nothing): a block that wrote on the fork
+	tagForkLog = 'n' // fork lsn           -> line and activity: a block that wrote on the fork
 	tagHistory = 'r' // fork key 0 line ~seq ~index -> history record
 	tagClock   = 'v' // line seq           -> clock record
+	tagWrote   = 'w' // key                -> forks, other than default, that wrote the key
 	tagVoid    = 'x' // lsn index          -> why it is void
 )
 

@@ -113,17 +113,6 @@ func (m *MemberOp) fault() string {
 	return ""
 }
 
-// fault is why the operation is void; "" if it is not.
-func (f *ForkOp) fault() string {
-	if err := ValidName(f.Name); err != nil {
-		return err.Error()
-	}
-	if !f.Named || len(f.From) > 0 {
-		return "this version does not act on forks with contributions"
-	}
-	return ""
-}
-
 // RestoreOp undoes a deletion.
 type RestoreOp struct {
 	Fork ForkID `cbor:"fork"`

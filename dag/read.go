@@ -12,17 +12,47 @@ import (
 	"time"
 )
 
-// Entry returns a key on a fork as it stands now; it has no heads if it was
-// never written. An unknown fork is ErrNotFound.
+// Entry returns a key on a fork as it stands now; it has no heads if nothing of
+// it is visible there. An unknown fork is ErrNotFound.
 func (g *Graph) Entry(fork ForkID, key string) (Entry, error) {
 	m := g.moment.Load()
 	f := m.forks.byID[fork]
 	if f == nil {
 		return Entry{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
 	}
-	// A head may stand on a line that a batch has made since m was loaded, so
-	// chains are looked up in the newest moment.
-	return readEntry(g.store, f, key, g.chainOf)
+	if len(f.contribs) == 0 {
+		return readEntry(g.store, f, key, g.chainOf)
+	}
+	e, err := g.lineage(m, g.store).entry(entryKey{f.num, key})
+	if err != nil {
+		return Entry{}, err
+	}
+	return *e, nil
+}
+
+// lineage reads keys from the store, or a snapshot of it.
+func (g *Graph) lineage(m *moment, r Reader) *lineage {
+	return &lineage{
+		histories: histories{r: r, pastOf: g.pastOf, chainOf: g.chainOf},
+		forks:     m.forks,
+		stored: func(k entryKey) (*Entry, error) {
+			e, err := readEntry(r, m.forks.byNum[k.fork], k.key, g.chainOf)
+			return &e, err
+		},
+		wrote: func(key string) ([]uint32, error) {
+			if len(m.forks.byNum) == 2 {
+				return nil, nil
+			}
+			return readWrote(r, key)
+		},
+		change: func(at loc) (Change, error) { return g.change(r, at) },
+	}
+}
+
+// pastOf returns the causal past of an applied block; see chainOf.
+func (g *Graph) pastOf(at loc) (past, error) {
+	g.chainOf(at.line)
+	return g.moment.Load().front.pastOf(g.store, at)
 }
 
 // chainOf names the chain of a line. A record can be read just before the
@@ -115,17 +145,27 @@ func (g *Graph) change(r Reader, at loc) (Change, error) {
 	if err != nil {
 		return Change{}, err
 	}
+	return g.changeOf(at, &rec, p)
+}
+
+// changeOf is makeChange with the block's author.
+func (g *Graph) changeOf(at loc, rec *blockRecord, p *parcel) (Change, error) {
+	c, err := makeChange(at, rec, p)
+	if l, lineErr := g.moment.Load().front.line(at.line); lineErr == nil {
+		c.Node = l.node
+	}
+	return c, err
+}
+
+// makeChange describes the revision at a place of a block.
+func makeChange(at loc, rec *blockRecord, p *parcel) (Change, error) {
 	if int(at.index) >= len(p.revs) {
 		return Change{}, corrupt("revision %d of block %s is missing", at.index, p.id)
 	}
-	return g.changeOf(at, &rec, p), nil
-}
-
-func (g *Graph) changeOf(at loc, rec *blockRecord, p *parcel) Change {
 	rev := p.revs[at.index]
-	c := Change{ID: p.block.Revisions[at.index], Revision: rev, Block: p.id, Arrival: rec.arrival, loc: at, lam: rec.lam, payload: p.payloads[at.index]}
-	if l, err := g.moment.Load().front.line(at.line); err == nil {
-		c.Node = l.node
+	c := Change{
+		ID: p.block.Revisions[at.index], Revision: rev, Block: p.id, Arrival: rec.arrival,
+		loc: at, lam: rec.lam, payload: p.payloads[at.index],
 	}
 	switch {
 	case rev.Note != nil:
@@ -133,7 +173,7 @@ func (g *Graph) changeOf(at loc, rec *blockRecord, p *parcel) Change {
 	case p.block.Note != nil:
 		c.Note = *p.block.Note
 	}
-	return c
+	return c, nil
 }
 
 // HeadChange returns the revision of a head.
@@ -153,18 +193,19 @@ func (g *Graph) Revision(id RevisionID) (Change, error) {
 	return g.change(g.store, at)
 }
 
-// Visible reports whether a revision is visible on a fork: it was written
-// there and is not void.
+// Visible reports whether a revision is visible on a fork: it is not void, and
+// was written there or came by a contribution.
 func (g *Graph) Visible(fork ForkID, c *Change) (bool, error) {
-	f := g.moment.Load().forks.byID[fork]
-	if f == nil || c.Revision.Fork != fork {
+	m := g.moment.Load()
+	f, on := m.forks.byID[fork], m.forks.byID[c.Revision.Fork]
+	if f == nil || on == nil {
 		return false, nil
 	}
-	_, err := g.store.Get(historyKey(f.num, c.Revision.Key, c.loc))
+	_, err := g.store.Get(historyKey(on.num, c.Revision.Key, c.loc))
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && g.lineage(m, g.store).visibleAt(f.num, everything, c.Revision.Key, on.num, c.loc), err
 }
 
 // Matches is what a distinctive part of an id names.
@@ -210,7 +251,8 @@ func (g *Graph) Find(distinctive string) (m Matches, err error) {
 // after, in byte order, of one moment. Deleted keys are yielded too.
 func (g *Graph) Entries(ctx context.Context, fork ForkID, prefix, after string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		f := g.moment.Load().forks.byID[fork]
+		m := g.moment.Load()
+		f := m.forks.byID[fork]
 		if f == nil {
 			yield(Entry{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound))
 			return
@@ -221,21 +263,33 @@ func (g *Graph) Entries(ctx context.Context, fork ForkID, prefix, after string) 
 			return
 		}
 		defer s.Release()
-		r := prefixRange(headKey(f.num, prefix))
-		if after >= prefix && after != "" {
-			r.Start = append(headKey(f.num, after), 0)
-		}
-		done, bad := false, error(nil)
-		err = s.Iterate(r, func(k, v []byte) bool {
-			var e Entry
-			if e, bad = decodeEntry(f.ID, string(k[5:]), slices.Clone(v), g.chainOf); bad == nil {
-				bad = ctx.Err()
+		l := g.lineage(m, s)
+		keys := newKeyMerge(s, m.forks.reachable(f.num), prefix, after)
+		for {
+			key, own, ok, err := keys.next()
+			var e *Entry
+			switch {
+			case err != nil || !ok:
+			case len(f.contribs) == 0:
+				var own1 Entry
+				own1, err = decodeEntry(f.id, key, own, g.chainOf)
+				e = &own1
+			default:
+				e, err = l.entry(entryKey{f.num, key})
 			}
-			done = bad == nil && !yield(e, nil)
-			return bad == nil && !done
-		})
-		if err = errors.Join(err, bad); err != nil && !done {
-			yield(Entry{}, err)
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			if !ok {
+				return
+			}
+			if len(e.Heads) > 0 && !yield(*e, nil) {
+				return
+			}
 		}
 	}
 }
@@ -333,23 +387,29 @@ func (g *Graph) EntryAt(fork ForkID, key string, c Cut) (Entry, error) {
 	if f == nil {
 		return Entry{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
 	}
-	e := Entry{Fork: fork, Key: key}
-	h := histories{r: g.store, pastOf: func(at loc) (past, error) { return m.front.pastOf(g.store, at) }}
-	heads, count, err := h.headsAt(entryKey{f.num, key}, before{next: func(line uint32) uint64 { return c.clock[line] }})
+	if !g.ForkIn(fork, c) {
+		return Entry{Fork: fork, Key: key}, nil
+	}
+	l := g.lineage(m, g.store)
+	sources, err := l.relevant(m.forks.sources(f.num, c.set(), key), key)
 	if err != nil {
-		return e, err
+		return Entry{}, err
 	}
-	e.Count = count
-	for _, at := range heads {
-		ch, err := g.change(g.store, at)
-		if err != nil {
-			return e, err
-		}
-		e.Heads = append(e.Heads, ch.head())
+	e, err := l.compute(entryKey{f.num, key}, sources)
+	if err != nil {
+		return Entry{}, err
 	}
-	slices.SortFunc(e.Heads, func(a, b Head) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	return e, nil
+	return *e, nil
 }
+
+// ForkIn reports whether a fork was made within a cut; the default one always
+// was.
+func (g *Graph) ForkIn(fork ForkID, c Cut) bool {
+	return g.moment.Load().forks.in(fork, c.clock.covers) != nil
+}
+
+// set is the cut as a set of revisions.
+func (c Cut) set() before { return before{next: func(line uint32) uint64 { return c.clock[line] }} }
 
 func (c *Change) head() Head {
 	r := c.Revision

@@ -149,6 +149,7 @@ type Entry struct {
 	First       int64 // the lowest time of a revision, unix milliseconds
 
 	lastDelete order // of the newest delete in the history
+	contribs   int   // how many contributions of the fork are taken into account; -1: computed, not stored
 }
 
 // Head is a revision that no other visible revision has seen.
@@ -162,6 +163,7 @@ type Head struct {
 	Size    int64
 
 	loc     loc
+	fork    uint32 // that it was written on
 	lam     uint64
 	ordinal uint64 // as in historyRecord
 	inline  []byte // the payload, if it is short
@@ -211,6 +213,7 @@ func (e *Entry) encode() []byte {
 	if e.lastDelete.lam > 0 {
 		b = appendLoc(b, loc{e.lastDelete.line, e.lastDelete.seq, e.lastDelete.index})
 	}
+	b = binary.AppendUvarint(b, uint64(e.contribs))
 	b = binary.AppendUvarint(b, uint64(len(e.Heads)))
 	for i := range e.Heads {
 		b = e.Heads[i].append(b)
@@ -227,6 +230,7 @@ func (h *Head) append(b []byte) []byte {
 		flags |= flagInline
 	}
 	b = append(b, h.ID[:]...)
+	b = binary.AppendUvarint(b, uint64(h.fork))
 	b = binary.AppendUvarint(b, uint64(h.loc.line))
 	b = binary.AppendUvarint(b, h.loc.seq)
 	b = binary.AppendUvarint(b, uint64(h.loc.index))
@@ -253,6 +257,7 @@ func decodeEntry(fork ForkID, key string, b []byte, chains func(line uint32) Cha
 		e.lastDelete.line, e.lastDelete.seq, e.lastDelete.index = at.line, at.seq, at.index
 		e.lastDelete.chain = chains(at.line)
 	}
+	e.contribs = int(r.num32())
 	n := r.num()
 	if n > uint64(len(r.b)) {
 		return e, corrupt("entry record of %q does not decode", key)
@@ -266,6 +271,7 @@ func decodeEntry(fork ForkID, key string, b []byte, chains func(line uint32) Cha
 
 func (h *Head) read(r *recordReader, chains func(line uint32) ChainID) {
 	h.ID = r.digest()
+	h.fork = r.num32()
 	h.loc = loc{r.num32(), r.num(), r.num32()}
 	h.Place = Place{chains(h.loc.line), h.loc.seq, h.loc.index}
 	h.lam, h.ordinal, h.Time, h.Kind = r.num(), r.num(), int64(r.num()), r.num()
@@ -335,13 +341,14 @@ type stateRecord struct {
 	revisions uint64
 	keys      uint64 // entries of all forks
 	void      uint64
+	ops       uint64 // operations on members and forks that are not void
 	digest    Digest // of the frontier
 	trail     trail  // of the arrivals up to lsn
 }
 
 func (s *stateRecord) encode() []byte {
 	b := binary.AppendUvarint(nil, recordVersion)
-	for _, n := range []uint64{s.lsn, s.revisions, s.keys, s.void} {
+	for _, n := range []uint64{s.lsn, s.revisions, s.keys, s.void, s.ops} {
 		b = binary.AppendUvarint(b, n)
 	}
 	return append(append(b, s.digest[:]...), s.trail[:]...)
@@ -350,35 +357,8 @@ func (s *stateRecord) encode() []byte {
 func decodeState(b []byte) (s stateRecord, err error) {
 	r := recordReader{b: b}
 	r.open()
-	s = stateRecord{lsn: r.num(), revisions: r.num(), keys: r.num(), void: r.num()}
+	s = stateRecord{lsn: r.num(), revisions: r.num(), keys: r.num(), void: r.num(), ops: r.num()}
 	copy(s.digest[:], r.bytes(16))
 	copy(s.trail[:], r.bytes(8))
 	return s, r.close("state")
-}
-
-// forkRecord is the value of a fork's number.
-type forkRecord struct {
-	id   ForkID
-	name string
-	made []loc // the blocks that create it and have not seen one another; none of the default fork
-}
-
-func (f *forkRecord) encode() []byte {
-	b := binary.AppendUvarint(nil, recordVersion)
-	b = binary.AppendUvarint(append(b, f.id[:]...), uint64(len(f.made)))
-	for _, at := range f.made {
-		b = appendLoc(b, at)
-	}
-	return append(b, f.name...)
-}
-
-func decodeFork(b []byte) (f forkRecord, err error) {
-	r := recordReader{b: b}
-	r.open()
-	f.id = r.digest()
-	for n := r.num(); n > 0 && !r.bad; n-- {
-		f.made = append(f.made, r.loc())
-	}
-	f.name = string(r.bytes(uint64(len(r.b))))
-	return f, r.close("fork")
 }

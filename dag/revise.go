@@ -7,58 +7,62 @@ import (
 )
 
 // applyRevision adds the i-th revision of a block to its key's heads and
-// history, or keeps it as void. It returns the number of the fork, 0 if that is
-// unknown. The error is of the store.
-func (w *workspace) applyRevision(a *applying, i int) (fork uint32, err error) {
+// history, or keeps it as void. The error is of the store.
+func (w *workspace) applyRevision(a *applying, i int) error {
 	r, id := a.p.revs[i], a.p.block.Revisions[i]
 	at := loc{a.past.line, a.past.seq, uint32(i)}
-	f := w.forks.in(r.Fork, a.past)
+	f := w.forks.in(r.Fork, a.past.covers)
 	switch {
 	case f == nil:
 		w.void(a, at.index, "unknown fork "+r.Fork.String())
-		return 0, nil
+		return nil
 	case !a.p.block.places(r, i):
 		w.void(a, at.index, "claims the place "+r.Place().String())
-		return f.num, nil
+		return nil
 	}
 	k := entryKey{f.num, r.Key}
 	e, err := w.entry(k)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	seen, why, err := w.checkParents(a, at, k, e, r.Parents)
+	seen, why, err := w.checkParents(at, before{a.past.next, at}, k, e, r.Parents)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if why != "" {
 		w.void(a, at.index, why)
-		return f.num, nil
+		return nil
 	}
 	head := Head{
 		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size,
-		loc: at, lam: a.rec.lam,
+		loc: at, fork: f.num, lam: a.rec.lam,
 	}
 	if !r.Deleted && r.Size <= inlineMax {
 		head.inline = bytes.Clone(a.p.payloads[i])
 	}
 	rec, err := w.record(a, k, e, &head, seen)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	next, err := w.advance(k, e, head, seen)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	w.entries[k] = next
 	w.pending[k] = append(w.pending[k], pendingRevision{at, rec})
 	w.batch.Put(historyKey(k.fork, k.key, at), rec.encode())
 	w.state.revisions++
-	return f.num, nil
+	a.touch(f.num, true)
+	return nil
 }
 
 // entry returns the entry of a key as the batch leaves it so far. The entry is
 // never changed in place.
-func (w *workspace) entry(k entryKey) (*Entry, error) {
+func (w *workspace) entry(k entryKey) (*Entry, error) { return w.lineage().entry(k) }
+
+// stored returns the own record of a key on a fork as the batch leaves it so
+// far.
+func (w *workspace) stored(k entryKey) (*Entry, error) {
 	if e, ok := w.entries[k]; ok {
 		return e, nil
 	}
@@ -72,29 +76,69 @@ func (w *workspace) entry(k entryKey) (*Entry, error) {
 	return &e, err
 }
 
-// readEntry reads the entry of a key; one without heads if it was never
-// written.
-func readEntry(r Reader, f *Fork, key string, chainOf func(uint32) ChainID) (Entry, error) {
+// readEntry reads the own record of a key on a fork; one without heads if it
+// was never written there.
+func readEntry(r Reader, f *forkState, key string, chainOf func(uint32) ChainID) (Entry, error) {
 	b, err := r.Get(headKey(f.num, key))
 	if errors.Is(err, ErrNotFound) {
-		return Entry{Fork: f.ID, Key: key}, nil
+		return Entry{Fork: f.id, Key: key}, nil
 	}
 	if err != nil {
 		return Entry{}, err
 	}
-	return decodeEntry(f.ID, key, b, chainOf)
+	return decodeEntry(f.id, key, b, chainOf)
 }
 
-// histories reads through the batch.
-func (w *workspace) histories() *histories { return &histories{w.store, w.pending, w.pastOf, w.blocks} }
+// lineage reads through the batch.
+func (w *workspace) lineage() *lineage {
+	w.reader.forks = w.forks
+	return &w.reader
+}
+
+// wroteOn returns the forks that wrote a key, as the batch leaves it so far.
+func (w *workspace) wroteOn(key string) ([]uint32, error) {
+	if forks, ok := w.wrote[key]; ok {
+		return forks, nil
+	}
+	if len(w.forks.byNum) == 2 {
+		return nil, nil
+	}
+	return readWrote(w.store, key)
+}
+
+// noteWrote adds a fork to those that wrote a key.
+func (w *workspace) noteWrote(k entryKey) error {
+	forks, err := w.wroteOn(k.key)
+	if err != nil || k.fork == 1 || slices.Contains(forks, k.fork) {
+		return err
+	}
+	forks = append(slices.Clone(forks), k.fork)
+	slices.Sort(forks)
+	w.wrote[k.key] = forks
+	w.batch.Put(wroteKey(k.key), encodeWrote(forks))
+	return nil
+}
+
+// change reads the revision at a place, of the batch or of the store.
+func (w *workspace) change(at loc) (Change, error) {
+	a, ok := w.blocks[loc{line: at.line, seq: at.seq}]
+	if !ok {
+		rec, p, err := loadBlock(w.store, at.line, at.seq)
+		if err != nil {
+			return Change{}, err
+		}
+		return makeChange(at, &rec, p)
+	}
+	return makeChange(at, &a.rec, a.p)
+}
 
 // checkParents returns which heads the revision has seen, by index, or why it
-// is void: each parent must be a visible revision of the same key on the same
-// fork that stands before it.
-func (w *workspace) checkParents(a *applying, at loc, k entryKey, e *Entry, parents []RevisionID) (seen []bool, void string, err error) {
+// is void: each parent must be a revision of the same key that was visible on
+// the same fork before it.
+func (w *workspace) checkParents(at loc, set before, k entryKey, e *Entry, parents []RevisionID) (seen []bool, void string, err error) {
 	seen = make([]bool, len(e.Heads))
-	set := before{a.past.next, at}
 	known := map[RevisionID]bool{}
+	l := w.lineage()
 	for _, id := range parents {
 		if known[id] {
 			return nil, "parent " + id.Short() + " twice", nil
@@ -103,11 +147,11 @@ func (w *workspace) checkParents(a *applying, at loc, k entryKey, e *Entry, pare
 			known[id] = true
 		}
 		i := slices.IndexFunc(e.Heads, func(h Head) bool { return h.ID == id })
-		if i >= 0 && set.has(e.Heads[i].loc) {
+		if i >= 0 && l.visibleAt(k.fork, set, k.key, e.Heads[i].fork, e.Heads[i].loc) {
 			seen[i] = true
 			continue
 		}
-		ok, err := w.visible(k, id, set)
+		ok, err := w.visible(l, k, id, set)
 		if err != nil {
 			return nil, "", err
 		}
@@ -118,30 +162,44 @@ func (w *workspace) checkParents(a *applying, at loc, k entryKey, e *Entry, pare
 	return seen, "", nil
 }
 
-// visible reports whether a revision of the key stands in the set.
-func (w *workspace) visible(k entryKey, id RevisionID, set before) (bool, error) {
-	for _, p := range w.pending[k] {
-		if a := w.blocks[loc{line: p.loc.line, seq: p.loc.seq}]; a.p.block.Revisions[p.loc.index] == id {
-			return set.has(p.loc), nil
+// visible reports whether a revision of the key is visible on the fork within
+// the set.
+func (w *workspace) visible(l *lineage, k entryKey, id RevisionID, set before) (bool, error) {
+	forks, err := w.wroteOn(k.key)
+	if err != nil {
+		return false, err
+	}
+	forks = append([]uint32{1}, forks...)
+	for _, fork := range forks {
+		for _, p := range w.pending[entryKey{fork, k.key}] {
+			if a := w.blocks[loc{line: p.loc.line, seq: p.loc.seq}]; a.p.block.Revisions[p.loc.index] == id {
+				return l.visibleAt(k.fork, set, k.key, fork, p.loc), nil
+			}
 		}
 	}
 	at, ok, err := findRevision(w.store, w.earlier, id)
 	if !ok || err != nil {
 		return false, err
 	}
-	if _, err = w.store.Get(historyKey(k.fork, k.key, at)); errors.Is(err, ErrNotFound) {
-		return false, nil
+	for _, fork := range forks {
+		_, err := w.store.Get(historyKey(fork, k.key, at))
+		if err == nil {
+			return l.visibleAt(k.fork, set, k.key, fork, at), nil
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return false, err
+		}
 	}
-	return err == nil && set.has(at), err
+	return false, nil
 }
 
 // record makes the history record of a new revision and sets head.ordinal.
 func (w *workspace) record(a *applying, k entryKey, e *Entry, head *Head, seen []bool) (historyRecord, error) {
 	rec := historyRecord{lam: head.lam, deleted: head.Deleted}
-	h := w.histories()
+	h := w.lineage()
 	switch {
 	case e.Count == 0:
-	case len(e.Heads) == 1 && e.Heads[0].loc.line == head.loc.line:
+	case len(e.Heads) == 1 && e.Heads[0].loc.line == head.loc.line && e.Heads[0].fork == k.fork:
 		// The only head of all is the newest of its line.
 		rec.ordinal = e.Heads[0].ordinal + 1
 	default:
@@ -157,21 +215,21 @@ func (w *workspace) record(a *applying, k entryKey, e *Entry, head *Head, seen [
 	if !slices.Contains(seen, false) {
 		return rec, nil
 	}
-	heads, _, err := h.headsAt(k, before{a.past.next, head.loc})
+	sources, err := h.relevant(w.forks.sources(k.fork, before{a.past.next, head.loc}, k.key), k.key)
 	if err != nil {
 		return rec, err
 	}
-	for _, at := range heads {
-		i := slices.IndexFunc(e.Heads, func(h Head) bool { return h.loc == at })
-		if i >= 0 && seen[i] {
-			continue
-		}
-		isParent, err := w.isParent(a.p.revs[head.loc.index], at)
+	heads, _, err := h.headsOf(k.key, sources)
+	if err != nil {
+		return rec, err
+	}
+	for _, p := range heads {
+		isParent, err := w.isParent(a.p.revs[head.loc.index], p.loc)
 		if err != nil {
 			return rec, err
 		}
 		if !isParent {
-			rec.siblings = append(rec.siblings, at)
+			rec.siblings = append(rec.siblings, p.loc)
 		}
 	}
 	slices.SortFunc(rec.siblings, compareLoc)
@@ -196,6 +254,7 @@ func (w *workspace) isParent(r *Revision, at loc) (bool, error) {
 // advance returns the entry after a new revision that has seen some heads.
 func (w *workspace) advance(k entryKey, e *Entry, head Head, seen []bool) (*Entry, error) {
 	next := *e
+	next.contribs = len(w.forks.byNum[k.fork].contribs)
 	next.Heads = make([]Head, 0, len(e.Heads)+1)
 	for i, h := range e.Heads {
 		if !seen[i] {
@@ -205,8 +264,17 @@ func (w *workspace) advance(k entryKey, e *Entry, head Head, seen []bool) (*Entr
 	at, _ := slices.BinarySearchFunc(next.Heads, head.ID, func(h Head, id RevisionID) int { return bytes.Compare(h.ID[:], id[:]) })
 	next.Heads = slices.Insert(next.Heads, at, head)
 	if e.Count == 0 {
-		w.state.keys++
 		next.First = head.Time
+	}
+	own, err := w.stored(k)
+	if err != nil {
+		return nil, err
+	}
+	if len(own.Heads) == 0 {
+		w.state.keys++
+		if err := w.noteWrote(k); err != nil {
+			return nil, err
+		}
 	}
 	next.First = min(next.First, head.Time)
 	next.Count++
@@ -215,8 +283,9 @@ func (w *workspace) advance(k entryKey, e *Entry, head Head, seen []bool) (*Entr
 
 // countSinceDelete keeps SinceDelete: the revisions after the newest delete.
 func (w *workspace) countSinceDelete(k entryKey, e *Entry, head Head) error {
+	l := w.lineage()
 	o := head.order()
-	c, err := w.histories().compare(o, e.lastDelete)
+	c, err := l.compare(o, e.lastDelete)
 	switch {
 	case c <= 0 || err != nil:
 		return err
@@ -224,9 +293,12 @@ func (w *workspace) countSinceDelete(k entryKey, e *Entry, head Head) error {
 		e.SinceDelete++
 		return nil
 	}
-	e.lastDelete = o
-	n, err := w.histories().newer(k, o, w.front.chainOf)
-	e.SinceDelete = n
+	e.lastDelete, e.SinceDelete = o, 0
+	sources, err := l.relevant(w.forks.sources(k.fork, everything, k.key), k.key)
+	for i := 0; i < len(sources) && err == nil; i++ {
+		last := o
+		err = l.afterDelete(entryKey{sources[i].fork, k.key}, sources[i].set, &last, true, &e.SinceDelete)
+	}
 	return err
 }
 

@@ -88,10 +88,12 @@ func (b *building) fill(group []*waiter) int {
 		if wt.err = wt.run(tx); wt.err != nil {
 			continue
 		}
-		// Operations have no note of their own: they need a block with theirs.
+		// Operations act before the revisions of their block and have no note of
+		// their own: a commit with any has its block for itself.
 		fits := b.size+tx.size <= MaxBlock && len(b.p.block.Ops)+len(tx.ops) <= MaxOps
-		if !fits || tx.note != nil && len(tx.ops) > 0 {
-			if len(b.p.revs)+len(b.p.block.Ops) > b.start {
+		used := len(b.p.revs)+len(b.p.block.Ops) > b.start
+		if !fits || used && (len(tx.ops) > 0 || len(b.p.block.Ops) > b.start) {
+			if used {
 				return i
 			}
 			wt.err = fmt.Errorf("%w: an atomic change of %d bytes, limit %d", ErrTooLarge, tx.size, MaxBlock)
@@ -183,15 +185,6 @@ func (tx *Tx) Entry(fork ForkID, key string) (*Entry, error) {
 	if f == nil {
 		return nil, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
 	}
-	if int(f.num) >= len(tx.b.w.forks.byNum) { // named into being by this block
-		if e, ok := tx.entries[entryKey{f.num, key}]; ok {
-			return e, nil
-		}
-		if e, ok := tx.b.entries[entryKey{f.num, key}]; ok {
-			return e, nil
-		}
-		return &Entry{Fork: fork, Key: key}, nil
-	}
 	k := entryKey{f.num, key}
 	if e, ok := tx.entries[k]; ok {
 		return e, nil
@@ -199,7 +192,23 @@ func (tx *Tx) Entry(fork ForkID, key string) (*Entry, error) {
 	if e, ok := tx.b.entries[k]; ok {
 		return e, nil
 	}
-	return tx.b.w.entry(k)
+	return tx.lineage().entry(k)
+}
+
+// lineage reads the state in front of the block, with the operations of the
+// commit.
+func (tx *Tx) lineage() *lineage {
+	l := tx.b.w.reader
+	l.forks, l.stored = tx.forks, tx.stored
+	return &l
+}
+
+// stored is that of the workspace; a fork of this commit has no records yet.
+func (tx *Tx) stored(k entryKey) (*Entry, error) {
+	if int(k.fork) >= len(tx.b.w.forks.byNum) {
+		return &Entry{Fork: tx.forks.byNum[k.fork].id, Key: k.key}, nil
+	}
+	return tx.b.w.stored(k)
 }
 
 // Payload returns the payload of a head that Entry gave. Its hash is checked.
@@ -285,7 +294,7 @@ func (tx *Tx) seen(k entryKey, e *Entry, parents []RevisionID) ([]bool, error) {
 			seen[i] = true
 			continue
 		}
-		ok, err := tx.b.w.visible(k, id, before{next: tx.b.w.front.next})
+		ok, err := tx.b.w.visible(tx.lineage(), k, id, everything)
 		if err != nil {
 			return nil, err
 		}
@@ -309,8 +318,13 @@ func (tx *Tx) wrote(k entryKey, id RevisionID) bool {
 // ErrVoid marks an operation that would be void.
 var ErrVoid = errors.New("it would have no effect")
 
-// Op adds an operation. One that would be void is ErrVoid.
+// Op adds an operation. Operations act before the revisions of a commit, so a
+// merge or deletion must be added before them. One that would be void is
+// ErrVoid.
 func (tx *Tx) Op(op Op) error {
+	if len(tx.ids) > 0 && (op.Kind == OpMerge || op.Kind == OpDelete) {
+		return fmt.Errorf("dag: operation of kind %s after a revision in one commit", op.Kind)
+	}
 	if err := op.check(); err != nil {
 		return err
 	}
@@ -318,7 +332,11 @@ func (tx *Tx) Op(op Op) error {
 	if err := checkCanonical(op.Body, maxNesting-opNesting); err != nil {
 		return fmt.Errorf("operation of kind %s: %w", op.Kind, err)
 	}
-	if why := tx.void(op); why != "" {
+	if isForkOp(op.Kind) {
+		if err := tx.forkOp(op); err != nil {
+			return err
+		}
+	} else if why := tx.void(op); why != "" {
 		return fmt.Errorf("operation of kind %s: %w: %s", op.Kind, ErrVoid, why)
 	}
 	tx.ops = append(tx.ops, op)
@@ -328,14 +346,7 @@ func (tx *Tx) Op(op Op) error {
 
 // void says why an operation would be void behind those before it.
 func (tx *Tx) void(op Op) string {
-	switch op.Kind {
-	case OpFork:
-		f, err := decodeOp[ForkOp](op)
-		if err != nil {
-			return err.Error()
-		}
-		return f.fault()
-	case OpMember:
+	if op.Kind == OpMember {
 		m, err := decodeOp[MemberOp](op)
 		if err != nil {
 			return err.Error()
@@ -364,8 +375,33 @@ func (tx *Tx) role() Role {
 	return role
 }
 
-// Fork returns the fork of a name.
+// forkOp applies an operation to the forks as the commit sees them.
+func (tx *Tx) forkOp(op Op) error {
+	w, blk := tx.b.w, tx.b.p.block
+	at := &opPlace{
+		past: past{w.front.all(), tx.b.line, blk.Seq}, block: blk, lam: uint64(blk.Time),
+		index: uint32(len(blk.Ops) + len(tx.ops)),
+	}
+	if at.past.line == 0 {
+		at.past.line = uint32(len(w.front.lines))
+	}
+	o := &forkOps{t: tx.forks, locate: w.locate, pastOf: w.pastOf, activity: w.activityOn}
+	_, void, err := o.apply(at, op)
+	if err != nil {
+		return err
+	}
+	if void != "" {
+		return fmt.Errorf("operation of kind %s: %w: %s", op.Kind, ErrVoid, void)
+	}
+	tx.forks = o.t
+	return nil
+}
+
+// Fork returns the fork of a name; see Graph.ForkNamed.
 func (tx *Tx) Fork(name string) (Fork, bool) { return tx.forks.named(name) }
+
+// ForksLabelled returns the live forks that have a label.
+func (tx *Tx) ForksLabelled(name string) []Fork { return tx.forks.listed(name) }
 
 // NameFork returns the fork of a name, and names it into being, without a
 // parent, if there is none.
@@ -379,7 +415,28 @@ func (tx *Tx) NameFork(name string) (Fork, error) {
 	if err := tx.Op(NewOp(ForkOp{Name: name, Named: true, From: []Contribution{}})); err != nil {
 		return Fork{}, err
 	}
-	tx.forks = tx.forks.with(forkRecord{id: NamedFork(name), name: name})
-	f, _ := tx.Fork(name)
-	return f, nil
+	return tx.forks.describe(tx.forks.byID[NamedFork(name)]), nil
 }
+
+// CreateFork makes a fork of contributions. An empty name is for the fork of a
+// batch.
+func (tx *Tx) CreateFork(name string, from ...Contribution) (Fork, error) {
+	blk := tx.b.p.block
+	id := NewForkID(blk.Chain, blk.Seq, uint32(len(blk.Ops)+len(tx.ops)), blk.Salt)
+	if err := tx.Op(NewOp(ForkOp{Name: name, From: from})); err != nil {
+		return Fork{}, err
+	}
+	return tx.forks.describe(tx.forks.byID[id]), nil
+}
+
+// NewContribution is what was visible on a fork at a cut, which is named by its
+// maximal blocks; none for all that the writer has.
+func NewContribution(fork ForkID, cut []BlockID, filter *Filter) Contribution {
+	if filter.IsZero() {
+		filter = nil
+	}
+	return Contribution{Fork: fork, Cut: links(cut), Filter: filter}
+}
+
+// NewTag is the operation that names a cut.
+func NewTag(name string, cut []BlockID) Op { return NewOp(TagOp{Name: name, Cut: links(cut)}) }

@@ -18,6 +18,8 @@ type workspace struct {
 	batch   Batch
 	entries map[entryKey]*Entry // as the batch leaves them so far
 	read    map[entryKey]*Entry // as the store has them
+	wrote   map[string][]uint32 // forks that wrote a key, where the batch adds one
+	reader  lineage             // see lineage()
 	pending map[entryKey][]pendingRevision
 	blocks  map[loc]*applying // of this batch, by line and seq
 	placed  map[BlockID]loc   // the same, by id
@@ -42,12 +44,17 @@ type pendingRevision struct {
 // g.writeMu is held.
 func (g *Graph) newWorkspace(arrival int64) *workspace {
 	m := g.moment.Load()
-	return &workspace{
+	w := &workspace{
 		store: g.store, front: m.front.clone(), forks: m.forks, roster: m.roster, state: m.state, cluster: m.cluster,
 		entries: map[entryKey]*Entry{}, read: map[entryKey]*Entry{}, pending: map[entryKey][]pendingRevision{},
-		blocks: map[loc]*applying{}, placed: map[BlockID]loc{},
+		blocks: map[loc]*applying{}, placed: map[BlockID]loc{}, wrote: map[string][]uint32{},
 		arrival: max(arrival, 0), earlier: g.gathered,
 	}
+	w.reader = lineage{
+		histories: histories{w.store, w.pending, w.pastOf, w.blocks, w.front.chainOf},
+		stored:    w.stored, wrote: w.wroteOn, change: w.change,
+	}
+	return w
 }
 
 // MissingError lists blocks that a block depends on and that are not here.
@@ -62,6 +69,8 @@ type applying struct {
 	p    *parcel
 	past past
 	rec  blockRecord
+	// touched is the activity of the block on forks, by number; see activityOf.
+	touched map[uint32]uint64
 }
 
 // apply adds a block to the workspace. Its revisions' ids are computed, its
@@ -91,17 +100,17 @@ func (w *workspace) apply(p *parcel) error {
 	w.blocks[at], w.placed[p.id] = a, at
 	w.applied = append(w.applied, a)
 	for i, op := range p.block.Ops {
-		w.applyOp(a, uint32(i), op)
-	}
-	touched := map[uint32]bool{}
-	for i := range p.revs {
-		fork, err := w.applyRevision(a, i)
-		if err != nil {
+		if err := w.applyOp(a, uint32(i), op); err != nil {
 			return err
 		}
-		touched[fork] = true
 	}
-	w.writeBlock(a, touched)
+	for i := range p.revs {
+		if err := w.applyRevision(a, i); err != nil {
+			return err
+		}
+	}
+	w.revive(a)
+	w.writeBlock(a)
 	return nil
 }
 
@@ -148,8 +157,6 @@ func (w *workspace) placeFirst(p *parcel) (*line, error) {
 		w.cluster = ClusterID(p.id)
 		w.batch.Put(keyFormat, []byte(formatMark))
 		w.batch.Delete(keyJoin)
-		f := forkRecord{id: defaultFork, name: DefaultForkName}
-		w.batch.Put(numKey(tagFork, 1), f.encode())
 	}
 	return w.newLine(lineRecord{chain: p.block.Chain, node: op.Key}), nil
 }
@@ -267,7 +274,7 @@ func (w *workspace) writeClock(l *line, a *applying) {
 }
 
 // writeBlock writes the block itself, long payloads apart, and its arrival.
-func (w *workspace) writeBlock(a *applying, forks map[uint32]bool) {
+func (w *workspace) writeBlock(a *applying) {
 	at := loc{line: a.past.line, seq: a.past.seq}
 	a.rec.bundle = a.p.encode(inlineMax)
 	w.batch.Put(blockKey(at.line, at.seq), a.rec.encode())
@@ -278,8 +285,8 @@ func (w *workspace) writeBlock(a *applying, forks map[uint32]bool) {
 		}
 	}
 	w.batch.Put(lsnKey(tagArrival, a.rec.lsn), encodeArrival(at, w.state.trail))
-	for fork := range forks {
-		w.batch.Put(forkLogKey(fork, a.rec.lsn), nil)
+	for fork, what := range a.touched {
+		w.batch.Put(forkLogKey(fork, a.rec.lsn), encodeForkLog(at.line, what))
 	}
 }
 
@@ -306,27 +313,29 @@ func (w *workspace) checkAuthor(a *applying, l *line) error {
 }
 
 // applyOp applies one operation, or keeps it as void.
-func (w *workspace) applyOp(a *applying, index uint32, op Op) {
+func (w *workspace) applyOp(a *applying, index uint32, op Op) error {
 	why := ""
-	switch op.Kind {
-	case OpChain:
+	var err error
+	switch {
+	case isForkOp(op.Kind):
+		why, err = w.applyForkOp(a, index, op)
+	case op.Kind == OpChain:
 		if _, ok := a.p.block.announces(); !ok || index != 0 {
 			why = "announces a chain in the wrong place"
 		}
-	case OpGenesis:
+	case op.Kind == OpGenesis:
 		if ClusterID(a.p.id) != w.cluster {
 			why = "genesis after the first block"
 		}
-	case OpMember:
+	case op.Kind == OpMember:
 		why = w.applyMember(a, index, op)
-	case OpFork:
-		why = w.applyFork(a, op)
 	default:
 		why = unknownOp(op.Kind)
 	}
 	if why != "" {
 		w.void(a, voidOps+index, why)
 	}
+	return err
 }
 
 func (w *workspace) applyMember(a *applying, index uint32, op Op) (void string) {
@@ -344,32 +353,7 @@ func (w *workspace) applyMember(a *applying, index uint32, op Op) (void string) 
 	}
 	at := loc{line: a.past.line, seq: a.past.seq, index: index}
 	w.roster = w.roster.with(memberEvent{m, at, order{lam: a.rec.lam, chain: a.p.block.Chain, seq: at.seq, index: index, block: orderID(a.p.id[:])}})
+	w.state.ops++
 	w.batch.Put(lsnIndexKey(tagMember, a.rec.lsn, index), nil)
-	return ""
-}
-
-// applyFork names a fork into being; naming it again changes nothing but that
-// blocks which have seen only this naming may write on it.
-func (w *workspace) applyFork(a *applying, op Op) (void string) {
-	f, err := decodeOp[ForkOp](op)
-	if err != nil {
-		return err.Error()
-	}
-	if why := f.fault(); why != "" {
-		return why
-	}
-	id := NamedFork(f.Name)
-	if w.forks.in(id, a.past) != nil {
-		return ""
-	}
-	at := loc{line: a.past.line, seq: a.past.seq}
-	if known := w.forks.byID[id]; known != nil {
-		w.forks = w.forks.madeAgain(known, at)
-	} else {
-		w.forks = w.forks.with(forkRecord{id, f.Name, []loc{at}})
-	}
-	known := w.forks.byID[id]
-	rec := w.forks.record(known)
-	w.batch.Put(numKey(tagFork, known.num), rec.encode())
 	return ""
 }
