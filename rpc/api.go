@@ -458,6 +458,13 @@ type Service struct {
 	Changes   Changes
 	Ancestry  Ancestry
 	Node      Node
+
+	Forks         Forks
+	Merges        Merges
+	Pointers      Pointers
+	Resets        Resets
+	AncestorForks AncestorForks
+
 	// Metrics writes Prometheus text; nil for none.
 	Metrics func(w io.Writer) error
 }
