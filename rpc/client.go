@@ -307,6 +307,9 @@ func readError(resp *http.Response) error {
 			return e
 		}
 	}
+	if resp.StatusCode == http.StatusRequestHeaderFieldsTooLarge {
+		return &Error{Code: CodeTooLarge, Message: "the headers of the request are too large: shorten the message, the author or the token"}
+	}
 	text, _, _ := strings.Cut(strings.TrimSpace(string(data)), "\n")
 	return &Error{Code: codeOfStatus(resp.StatusCode), Message: fmt.Sprintf("the daemon answered %s: %s", resp.Status, quote(text))}
 }

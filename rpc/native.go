@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,9 @@ func (x *exchange) parseQuery(route *route) (err error) {
 		if len(values) > 1 {
 			return invalid("the query parameter " + quote(name) + " stands twice")
 		}
+		if values[0] == "" && slices.Contains(neverEmpty, name) {
+			return invalid("the query parameter " + quote(name) + " is empty: leave it out, or give it a value")
+		}
 	}
 	return nil
 }
@@ -81,6 +85,16 @@ func (x *exchange) header(name string) string {
 	}
 	return ""
 }
+
+// given is header for those whose empty value must not pass for none.
+func (x *exchange) given(name string) (value string, given bool) {
+	_, given = x.r.Header[name]
+	return x.header(name), given
+}
+
+// neverEmpty are the query parameters whose empty value would mean that they
+// are not there: the newest value is not what ?rev= asks for.
+var neverEmpty = []string{"at", "rev", "since"}
 
 // flag reads a query parameter that is true or false.
 func (x *exchange) flag(name string) (bool, error) {
@@ -174,19 +188,19 @@ type conditions struct {
 
 func (x *exchange) conditions() (c conditions, err error) {
 	n := 0
-	if v := x.header(headerBase); v != "" {
+	if v, given := x.given(headerBase); given {
 		if c.base, err = readToken(headerBase, v); err != nil {
 			return c, err
 		}
 		n++
 	}
-	if v := x.header("If-Match"); v != "" {
+	if v, given := x.given("If-Match"); given {
 		if c.match, err = readToken("If-Match", v); err != nil {
 			return c, err
 		}
 		n++
 	}
-	if v := x.header("If-None-Match"); v != "" {
+	if v, given := x.given("If-None-Match"); given {
 		if v != "*" {
 			return c, invalid("If-None-Match of a write must be *")
 		}
