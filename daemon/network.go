@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -89,7 +90,8 @@ func joinError(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return failure(rpc.CodeInternal, "%s", err)
+	// libp2p lists what it tried on lines of their own.
+	return failure(rpc.CodeInternal, "%s", strings.Join(strings.Fields(err.Error()), " "))
 }
 
 // JoinData joins with a data directory that no daemon uses, under its lock. An

@@ -108,10 +108,10 @@ func withScratch(dir string, use func(dag.Store) error) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(path)) }()
 	db, err := dag.OpenLevelDB(path, false)
 	if err != nil {
-		return err
+		return explain(dir, err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return use(db)
+	return explain(dir, use(db))
 }
 
 // Rebuilt says what a rebuild of the store kept.
