@@ -48,3 +48,30 @@ func exclusive(cmd *cobra.Command, groups ...[]string) {
 		return nil
 	}
 }
+
+// neverEmpty are the flags whose empty value would mean that they are not
+// there: --if-match "$TOKEN" with a variable that is not set must not become an
+// unconditional write.
+var neverEmpty = []string{
+	"addr", "at", "base", "config", "cursor-file", "data", "fork", "if-match", "rev", "since", "socket", "type",
+}
+
+func refuseEmpty(cmd *cobra.Command) error {
+	for _, name := range neverEmpty {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
+			return usagef("--%s is empty: leave it out, or give it a value", name)
+		}
+	}
+	return nil
+}
+
+// flagError says what is wrong with a flag, without the names of Go's
+// functions.
+func flagError(cmd *cobra.Command, err error) error {
+	message, _, _ := strings.Cut(err.Error(), ": strconv.")
+	switch message {
+	case "unknown flag: --version", "unknown shorthand flag: 'v' in -v", "unknown shorthand flag: 'V' in -V":
+		return usagef("%s: use crush version", message)
+	}
+	return usagef("%s (see %s --help)", message, cmd.CommandPath())
+}

@@ -122,6 +122,9 @@ func (p *program) keyRef(key string) rpc.KeyRef {
 // treePrefix checks the argument of the verbs that work on all keys below a
 // prefix.
 func treePrefix(prefix string) (string, error) {
+	if prefix == "" {
+		return "", usagef("the prefix is empty: want PREFIX/")
+	}
 	if !strings.HasSuffix(prefix, "/") {
 		return "", usagef("%q does not end in /: did you mean %s/?", prefix, prefix)
 	}

@@ -111,7 +111,7 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
 	}
 	p.addGlobalFlags(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%v (see %s --help)", err, cmd.CommandPath())
+		return flagError(cmd, err)
 	})
 	root.SetHelpCommand(&cobra.Command{
 		Use:    "help [VERB]",
@@ -158,6 +158,12 @@ func addMessage(cmd *cobra.Command, message *string) {
 
 // prepare runs before every verb: it settles flags, environment and file.
 func (p *program) prepare(cmd *cobra.Command) error {
+	if err := refuseEmpty(cmd); err != nil {
+		return err
+	}
+	if p.flags.timeout < 0 {
+		return usagef("--timeout %s: want a duration as 30s, or 0 for none", p.flags.timeout)
+	}
 	switch cmd.Name() {
 	case "version", "completion", "help":
 		// These work with a broken configuration too.

@@ -168,7 +168,14 @@ func readCursor(file string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
-	return strings.TrimSpace(string(data)), err
+	if err != nil {
+		return "", &localError{verb: "read cursor", cause: err}
+	}
+	cursor := strings.TrimSpace(string(data))
+	if cursor == "" { // not the same as none: changes would be left out
+		return "", fmt.Errorf("read cursor: %s is empty: remove it to begin where --since says", file)
+	}
+	return cursor, nil
 }
 
 // writeCursor replaces the cursor file, so that a crash leaves the old or the
