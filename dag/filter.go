@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// pass reports whether a key is of the contribution; a nil filter passes all.
-func (f *Filter) pass(key string) bool {
+// Pass reports whether a key is of the contribution; a nil filter passes all.
+func (f *Filter) Pass(key string) bool {
 	if f == nil {
 		return true
 	}

@@ -41,7 +41,7 @@ func (t *forkTable) sources(fork uint32, set before, key string) []source {
 // union of cuts is the union of what is visible at each.
 func (t *forkTable) reach(fork uint32, set before, key string, found map[uint32]clock) {
 	for _, c := range slices.Backward(t.byNum[fork].contribs) {
-		if !set.hasBlock(c.at) || !c.filter.pass(key) {
+		if !set.hasBlock(c.at) || !c.filter.Pass(key) {
 			continue
 		}
 		old, seen := found[c.from]
