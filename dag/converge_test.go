@@ -158,7 +158,7 @@ func (w *world) step() {
 		{"crash", 3, func() { w.pick().crash(w.t) }},
 		{"clone", 2, w.clone},
 		{"enlist", 4, w.enlist},
-		{"role", 2, w.changeRole},
+		{"role", 4, w.changeRole},
 		{"feed", 8, func() { w.consume(pickFrom(w, w.feeds), w.pick(), false) }},
 		{"look", 4, func() { w.look(w.pick()) }},
 	}
@@ -651,7 +651,7 @@ func setting(name string, otherwise int) int {
 func TestRandomHistories(t *testing.T) {
 	n := setting("DAG_SEEDS", 120)
 	if testing.Short() {
-		n = setting("DAG_SEEDS", 30)
+		n = setting("DAG_SEEDS", 20)
 	}
 	did := map[string]int{}
 	run := func(seed int) {

@@ -529,6 +529,9 @@ func TestCommitFailsAlone(t *testing.T) {
 // TestOverflow: what does not fit into one block goes into several blocks of
 // one batch, each commit whole, in the order of arrival.
 func TestOverflow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("blocks of 8 MiB")
+	}
 	c := newCompany(t)
 	var mu sync.Mutex
 	blocks := map[dag.BlockID]int{}

@@ -390,6 +390,14 @@ func TestVouching(t *testing.T) {
 			t.Errorf("got %+v, %v", done, err)
 		}
 	})
+	t.Run("bad signature that nothing needs", func(t *testing.T) {
+		x, bx := f.write(f.block())
+		_, by := f.write(f.block())
+		apply(t, a, dag.Resigned(bx, keyOf("a")), by)
+		if b, err := a.Block(x); err != nil || b.Signed {
+			t.Errorf("kept as signed: %v, %v", b.Signed, err)
+		}
+	})
 	t.Run("nothing", func(t *testing.T) {
 		g := *f
 		_, x := g.write(g.block())
@@ -403,5 +411,56 @@ func TestVouching(t *testing.T) {
 	b.pull(t, a)
 	if b.Digest() != a.Digest() {
 		t.Error("what was applied cannot be passed on")
+	}
+}
+
+// TestRemovedWriter: what a member wrote before it saw its removal is taken,
+// in every order; what it writes after is not.
+func TestRemovedWriter(t *testing.T) {
+	a := foundNode(t, "a")
+	b := a.enlist(t, "b", dag.RoleWriter)
+	b.put(t, "k", "b's")
+	removal := a.setRole(t, b.key.ID(), "b", dag.RoleRemoved)
+	a.pull(t, b)
+	b.pull(t, a)
+	for _, n := range []*node{a, b} {
+		if got := n.value(t, "k"); got != "b's" || n.IsMember(b.key.ID()) {
+			t.Errorf("%s: %q, a member: %v", n.name, got, n.IsMember(b.key.ID()))
+		}
+	}
+	if _, err := b.Commit(t.Context(), dag.Note{}, func(tx *dag.Tx) error { return putTx(tx, "k", nil) }); !errors.Is(err, dag.ErrNotWriter) {
+		t.Errorf("b writes on: %v", err)
+	}
+	f := newForger(b.key, 1)
+	_, bundle := f.write(f.block(removal.Block))
+	if _, err := a.Apply(t.Context(), []dag.Bundle{bundle}); !errors.Is(err, dag.ErrRefused) {
+		t.Errorf("what b wrote after its removal: %v", err)
+	}
+	a.check(t)
+}
+
+// TestRolesOfClones: two clones of an admin say different things at one place
+// of one chain and at one time; all nodes come to the same answer.
+func TestRolesOfClones(t *testing.T) {
+	for i := range 4 {
+		a := foundNode(t, "a")
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		one, two := openNode(t, "a", a.mem().Reopen()), openNode(t, "a", a.mem().Reopen())
+		victim := keyOf("victim").ID()
+		one.clock.Store(epoch - int64(i))
+		two.clock.Store(epoch - 2*int64(i))
+		one.setRole(t, victim, "x", dag.RoleWriter)
+		two.setRole(t, victim, "x", dag.RoleReader)
+		one.pull(t, two)
+		two.pull(t, one)
+		if !slices.Equal(one.Members(), two.Members()) {
+			t.Errorf("members %v and %v", one.Members(), two.Members())
+		}
+		want := two.Members()
+		if two.restart(t); !slices.Equal(two.Members(), want) {
+			t.Errorf("members %v after a restart, were %v", two.Members(), want)
+		}
 	}
 }
