@@ -51,8 +51,10 @@ type actor struct {
 	arrivals map[dag.BlockID]int64
 }
 
-var worldKeys = []string{"a", "a/b", "k\xc3\xa9y"}
-var worldForks = []string{dag.DefaultForkName, "blue", "green"}
+var (
+	worldKeys  = []string{"a", "a/b", "k\xc3\xa9y"}
+	worldForks = []string{dag.DefaultForkName, "blue", "green"}
+)
 
 func newWorld(t testing.TB, seed uint64) *world {
 	w := &world{

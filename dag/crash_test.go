@@ -505,25 +505,31 @@ func TestCommitFailsAlone(t *testing.T) {
 		runtime.Gosched()
 	}
 	c.finish()
+	lookAlone(t, c.n)
+	if s := c.n.Stats(); s.Blocks != 4 {
+		t.Errorf("%d blocks, want that of the genesis, the leader's and two for the others, around the one too large", s.Blocks)
+	}
+	c.n.check(t)
+}
+
+// lookAlone checks what TestCommitFailsAlone left, and whose notes it has.
+func lookAlone(t *testing.T, n *node) {
+	t.Helper()
 	for key, want := range map[string]string{"one": "one", "two": "", "three": "three"} {
-		e, err := c.n.Entry(dag.DefaultFork(), key)
+		e, err := n.Entry(dag.DefaultFork(), key)
 		if err != nil || len(e.Heads) != 1 {
 			t.Fatalf("%s: %d heads, %v", key, len(e.Heads), err)
 		}
-		ch, err := c.n.HeadChange(&e.Heads[0])
+		ch, err := n.HeadChange(&e.Heads[0])
 		if err != nil || ch.Note.Author != want || ch.Note.Message != want {
 			t.Errorf("%s: note %+v, %v", key, ch.Note, err)
 		}
 	}
 	for _, key := range []string{"err", "panic", "huge0", "gone"} {
-		if e, err := c.n.Entry(dag.DefaultFork(), key); err != nil || e.Count > 0 {
+		if e, err := n.Entry(dag.DefaultFork(), key); err != nil || e.Count > 0 {
 			t.Errorf("%s: %d revisions, %v", key, e.Count, err)
 		}
 	}
-	if s := c.n.Stats(); s.Blocks != 4 {
-		t.Errorf("%d blocks, want that of the genesis, the leader's and two for the others, around the one too large", s.Blocks)
-	}
-	c.n.check(t)
 }
 
 // TestOverflow: what does not fit into one block goes into several blocks of

@@ -12,8 +12,7 @@ import (
 // consumer follows the feed, of one node or of several in turn.
 type consumer struct {
 	cursor dag.FeedCursor
-	node   *actor // where the cursor was made; nil at the start
-	store  dag.Store
+	node   *actor                  // where the cursor was made; nil at the start
 	seen   map[dag.RevisionID]bool // everything that it was given
 	blocks map[dag.BlockID]bool    // whole
 	exact  map[dag.BlockID]bool    // what the node of the cursor has given since

@@ -19,7 +19,6 @@ type node struct {
 	store dag.Store
 	key   dag.NodeKey
 	clock atomic.Int64 // unix milliseconds; each reading moves it on
-	world *world       // of a random history; nil outside
 }
 
 func (n *node) now() time.Time { return time.UnixMilli(n.clock.Add(1)) }
