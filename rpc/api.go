@@ -14,6 +14,7 @@
 //     [Code]. A stream that fails after it has begun ends with such a line; a
 //     JSON answer that fails after it has begun is cut off, so that a part never
 //     passes for the whole.
+//   - A merge that stops adds its plan to the error: {"error":{…},"plan":{…}}.
 //   - A list is an object with one list in it, and the member next, to send as
 //     after, if more follows. With Accept: application/x-ndjson it is one element
 //     a line, of one snapshot, and without an end unless limit is sent.
@@ -54,10 +55,10 @@ type Author string
 // of one (6 characters or more), or "head~N".
 type Ref string
 
-// Claim is what a writer says of a write.
+// Claim is what a writer says of a write. It goes in headers, never in a body.
 type Claim struct {
-	Author  Author
-	Message string
+	Author  Author `json:"-"`
+	Message string `json:"-"`
 }
 
 // KeyRef names a key on a fork. An empty fork is the default one.
@@ -451,7 +452,8 @@ type Node interface {
 	Verify(ctx context.Context) iter.Seq2[Fault, error]
 }
 
-// Service is all that stands behind the door.
+// Service is all that stands behind the door. The routes of a noun from Forks
+// on that is nil are answered with 404.
 type Service struct {
 	Values    Values
 	Histories Histories

@@ -49,6 +49,10 @@ var (
 	_ Histories = (*Client)(nil)
 	_ Changes   = (*Client)(nil)
 	_ Node      = (*Client)(nil)
+	_ Forks     = (*Client)(nil)
+	_ Merges    = (*Client)(nil)
+	_ Pointers  = (*Client)(nil)
+	_ Resets    = (*Client)(nil)
 )
 
 // Close closes idle connections. The client can be used again.
@@ -106,7 +110,7 @@ type request struct {
 	endless bool
 }
 
-// forkPath is the path of a noun of a fork, and of a key there.
+// forkPath is the path of a fork, of a noun of it, and of a key there.
 func (c *Client) forkPath(fork, noun, key string) string {
 	if fork == "" {
 		fork = c.Fork
@@ -114,7 +118,10 @@ func (c *Client) forkPath(fork, noun, key string) string {
 	if fork == "" {
 		fork = dag.DefaultForkName
 	}
-	path := "/api/v1/forks/" + escape(fork) + "/" + noun
+	path := forksPath + "/" + escape(fork)
+	if noun != "" {
+		path += "/" + noun
+	}
 	if key != "" {
 		path += "/" + escape(key)
 	}
@@ -156,7 +163,10 @@ func (c *Client) ask(ctx context.Context, r request) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	var data []byte
+	return c.readAnswer(ctx, resp)
+}
+
+func (c *Client) readAnswer(ctx context.Context, resp *http.Response) (data []byte, err error) {
 	if resp.ContentLength >= 0 {
 		data = make([]byte, resp.ContentLength)
 		_, err = io.ReadFull(resp.Body, data)
@@ -201,6 +211,16 @@ func (r *request) setJSON(v any) (err error) {
 
 // send returns an answer whose status is 200, with its body open.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
+	resp, err := c.roundTrip(ctx, r)
+	if err != nil || resp.StatusCode == http.StatusOK {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	return nil, readError(resp)
+}
+
+// roundTrip returns an answer of any status, with its body open.
+func (c *Client) roundTrip(ctx context.Context, r request) (*http.Response, error) {
 	c.once.Do(c.open)
 	if c.bad != nil {
 		return nil, c.bad
@@ -213,11 +233,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, c.failure(ctx, err)
 	}
-	if resp.StatusCode == http.StatusOK {
-		return resp, nil
-	}
-	defer resp.Body.Close()
-	return nil, readError(resp)
+	return resp, nil
 }
 
 func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
@@ -298,14 +314,20 @@ func (c *Client) failure(ctx context.Context, err error) error {
 // maxErrorBody is the longest error object that is read.
 const maxErrorBody = 64 << 10
 
-// readError reads the error object of an answer. net/http answers some
-// requests itself, in plain text.
+// readError reads the error object of an answer.
 func readError(resp *http.Response) error {
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	if err == nil {
-		if e := parseError(data); e != nil {
-			return e
-		}
+	if err != nil {
+		data = nil
+	}
+	return errorOf(resp, data)
+}
+
+// errorOf returns the error that an answer's body is. net/http answers some
+// requests itself, in plain text.
+func errorOf(resp *http.Response, data []byte) error {
+	if e := parseError(data); e != nil {
+		return e
 	}
 	if resp.StatusCode == http.StatusRequestHeaderFieldsTooLarge {
 		return &Error{Code: CodeTooLarge, Message: "the headers of the request are too large: shorten the message, the author or the token"}

@@ -105,14 +105,16 @@ func appendTime(b []byte, t time.Time) []byte {
 
 // appendValueMember appends the member value if v is UTF-8, else value_base64;
 // nothing if v is nil.
-func appendValueMember(b, v []byte) []byte {
+func appendValueMember(b, v []byte) []byte { return appendBytesMember(b, "value", "value_base64", v) }
+
+func appendBytesMember(b []byte, text, base string, v []byte) []byte {
 	switch {
 	case v == nil:
 		return b
 	case utf8.Valid(v):
-		return appendString(appendName(b, "value"), v)
+		return appendString(appendName(b, text), v)
 	}
-	b = append(appendName(b, "value_base64"), '"')
+	b = append(appendName(b, base), '"')
 	b = base64.StdEncoding.AppendEncode(b, v)
 	return append(b, '"')
 }
@@ -174,6 +176,7 @@ type (
 	blockText    = textOr[dag.BlockID, *dag.BlockID]
 	clusterText  = textOr[dag.ClusterID, *dag.ClusterID]
 	nodeText     = textOr[dag.NodeID, *dag.NodeID]
+	forkText     = textOr[dag.ForkID, *dag.ForkID]
 	kindText     = textOr[crdt.Kind, *crdt.Kind]
 )
 

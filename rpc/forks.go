@@ -207,6 +207,9 @@ type Forks interface {
 
 // Merges joins forks and settles conflicts.
 type Merges interface {
+	// Merge plans a merge, or does it. When conflicts stop it, it returns the
+	// plan with ErrConflict; when the plan to apply has moved, a fresh one with
+	// ErrStale.
 	Merge(ctx context.Context, r MergeRequest) (Merged, error)
 	// Conflicts yields the open conflicts of a fork, of all if fork is "".
 	Conflicts(ctx context.Context, fork, prefix string) iter.Seq2[Conflict, error]
