@@ -19,7 +19,7 @@ func (r *Replica) Rollback(ctx context.Context, q rpc.RollbackRequest) (rpc.Roll
 	if err := checkKey(q.Key); err != nil {
 		return out, err
 	}
-	f, err := r.fork(q.Fork)
+	f, err := r.forkToChange(q.Fork)
 	if err != nil {
 		return out, err
 	}
@@ -33,7 +33,7 @@ func (r *Replica) Rollback(ctx context.Context, q rpc.RollbackRequest) (rpc.Roll
 		if err != nil {
 			return err
 		}
-		v := viewOf(e)
+		v := r.view(e)
 		if len(e.Heads) == 0 {
 			return failure(rpc.CodeNotFound, "the key %q is not there", q.Key)
 		}
@@ -48,7 +48,7 @@ func (r *Replica) Rollback(ctx context.Context, q rpc.RollbackRequest) (rpc.Roll
 		}); err != nil {
 			return err
 		}
-		out.Written, err = afterWrite(tx, f.ID, q.Key, &v, len(parents))
+		out.Written, err = r.afterWrite(tx, f.ID, q.Key, &v, len(parents))
 		return err
 	})
 	if err != nil {
@@ -90,7 +90,7 @@ func (r *Replica) rollbackTo(ctx context.Context, f dag.Fork, key, to string) (o
 		}
 		return old, cutErr
 	}
-	v := viewOf(&e)
+	v := r.view(&e)
 	h := served(&e, &v)
 	if h == nil {
 		return oldValue{kind: uint64(crdt.Bytes), deleted: true}, nil
@@ -102,7 +102,7 @@ func (r *Replica) rollbackTo(ctx context.Context, f dag.Fork, key, to string) (o
 
 // Apply implements rpc.Changes.
 func (r *Replica) Apply(ctx context.Context, q rpc.ApplyRequest) (rpc.Applied, error) {
-	f, err := r.fork(q.Fork)
+	f, err := r.forkToChange(q.Fork)
 	if err != nil {
 		return rpc.Applied{}, err
 	}
@@ -121,7 +121,7 @@ func (r *Replica) Apply(ctx context.Context, q rpc.ApplyRequest) (rpc.Applied, e
 	var out rpc.Applied
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
 		out = rpc.Applied{Plan: q.Plan, Created: []string{}, Changed: []string{}, Deleted: []string{}}
-		err := applyIn(tx, f.ID, &q, surplus, &out)
+		err := r.applyIn(tx, f.ID, &q, surplus, &out)
 		if err == nil && q.Plan {
 			return errPlanned
 		}
@@ -164,18 +164,18 @@ func checkFiles(q *rpc.ApplyRequest) (wanted map[string]bool, err error) {
 }
 
 // applyIn puts what differs into a commit.
-func applyIn(tx *dag.Tx, fork dag.ForkID, q *rpc.ApplyRequest, surplus []string, out *rpc.Applied) error {
+func (r *Replica) applyIn(tx *dag.Tx, fork dag.ForkID, q *rpc.ApplyRequest, surplus []string, out *rpc.Applied) error {
 	for _, file := range q.Files {
 		e, err := tx.Entry(fork, file.Key)
 		if err != nil {
 			return err
 		}
-		v := viewOf(e)
+		v := r.view(e)
 		if h := served(e, &v); h != nil && !v.Absent() && len(v.Conflicts) == 0 && h.Value == dag.SumOf(file.Value) {
 			out.Unchanged++
 			continue
 		}
-		if _, err := putIn(tx, fork, &rpc.PutRequest{KeyRef: rpc.KeyRef{Key: file.Key}, Value: file.Value}, &condition{}); err != nil {
+		if _, err := r.putIn(tx, fork, &rpc.PutRequest{KeyRef: rpc.KeyRef{Key: file.Key}, Value: file.Value}, &condition{}); err != nil {
 			return fmt.Errorf("apply %q: %w", file.Key, err)
 		}
 		if v.Absent() {
@@ -185,7 +185,7 @@ func applyIn(tx *dag.Tx, fork dag.ForkID, q *rpc.ApplyRequest, surplus []string,
 		}
 	}
 	for _, key := range surplus {
-		w, err := deleteIn(tx, fork, key, &condition{})
+		w, err := r.deleteIn(tx, fork, key, &condition{})
 		if err != nil {
 			return fmt.Errorf("delete %q: %w", key, err)
 		}

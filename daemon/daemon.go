@@ -117,7 +117,11 @@ func (d *Daemon) close() error {
 }
 
 func (d *Daemon) service() rpc.Service {
-	return rpc.Service{Values: d.replica, Histories: d.replica, Changes: d.replica, Ancestry: d.replica, Node: d}
+	r := d.replica
+	return rpc.Service{
+		Values: r, Histories: r, Changes: r, Ancestry: r, Node: d,
+		Forks: r, Merges: r, Pointers: r, Resets: r, AncestorForks: r,
+	}
 }
 
 // tell says that the node is ready, and later that it stops.

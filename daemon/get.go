@@ -37,7 +37,7 @@ func (r *Replica) entryAt(f dag.Fork, key, at string) (dag.Entry, error) {
 		e, err := r.graph.Entry(f.ID, key)
 		return e, outward(err)
 	}
-	cut, err := r.cut(at)
+	cut, err := r.cutOf(f, at)
 	if err != nil {
 		return dag.Entry{}, err
 	}
@@ -45,10 +45,14 @@ func (r *Replica) entryAt(f dag.Fork, key, at string) (dag.Entry, error) {
 	return e, outward(err)
 }
 
-// cut resolves a time or a block.
+// cut resolves a time, a tag or a block.
 func (r *Replica) cut(at string) (dag.Cut, error) {
 	if t, err := time.Parse(time.RFC3339, at); err == nil {
 		c, err := r.graph.CutAt(t)
+		return c, outward(err)
+	}
+	if tag, ok := r.graph.Tag(at); ok {
+		c, err := r.graph.CutOfAll(tag.Cut)
 		return c, outward(err)
 	}
 	m, err := r.find(at)
@@ -56,15 +60,24 @@ func (r *Replica) cut(at string) (dag.Cut, error) {
 		return dag.Cut{}, err
 	}
 	if len(m.Blocks) != 1 {
-		return dag.Cut{}, failure(rpc.CodeNotFound, "%q is neither a time (RFC 3339) nor a block on this node", at)
+		return dag.Cut{}, failure(rpc.CodeNotFound, "%q is no time (RFC 3339), no tag and no block on this node", at)
 	}
 	c, err := r.graph.CutOf(m.Blocks[0])
 	return c, outward(err)
 }
 
+// cutOf is cut for a fork, which must have been made by then.
+func (r *Replica) cutOf(f dag.Fork, at string) (dag.Cut, error) {
+	c, err := r.cut(at)
+	if err == nil && !r.graph.ForkIn(f.ID, c) {
+		err = failure(rpc.CodeNotFound, "the fork %q was not made yet at %s", f.Name, at)
+	}
+	return c, err
+}
+
 // describe fills the answer of a read.
 func (r *Replica) describe(f dag.Fork, e *dag.Entry, value, bare bool) (rpc.Entry, error) {
-	v := viewOf(e)
+	v := r.view(e)
 	out := rpc.Entry{
 		Key: e.Key, Fork: f.Name, Kind: v.Kind, Deleted: v.Absent(), Heads: headIDs(e), Token: tokenOf(e),
 		RevisionCount: max(e.Count, 1) - 1, Conflict: len(v.Conflicts) > 0,
@@ -113,11 +126,15 @@ func (r *Replica) side(f dag.Fork, e *dag.Entry, s *crdt.Side) (rpc.Side, error)
 	out := rpc.Side{
 		Letter: s.Letter, Deleted: s.Deleted, Served: s.Rank == 0, Kind: s.Kind, Revision: dag.RevisionID(s.Revision), Fork: f.Name,
 	}
+
 	i := slices.IndexFunc(e.Heads, func(h dag.Head) bool { return h.ID == out.Revision })
 	if i < 0 {
 		return out, failure(rpc.CodeInternal, "side %s of the conflict at %q is no head", s.Letter, e.Key)
 	}
 	h := &e.Heads[i]
+	if on, ok := r.graph.ForkOfHead(h); ok && on.Name != "" {
+		out.Fork = on.Name
+	}
 	c, err := r.graph.HeadChange(h)
 	if err != nil {
 		return out, outward(err)
@@ -173,7 +190,7 @@ func (r *Replica) List(ctx context.Context, q rpc.ListRequest) iter.Seq2[rpc.Ent
 				yield(rpc.Entry{}, outward(err))
 				return
 			}
-			if v := viewOf(&e); v.Absent() {
+			if v := r.view(&e); v.Absent() {
 				continue
 			}
 			out, err := r.describe(f, &e, q.Values, true)
@@ -189,7 +206,7 @@ func (r *Replica) pastEntry(f dag.Fork, at string) (func(key string) (dag.Entry,
 	if at == "" {
 		return nil, nil
 	}
-	cut, err := r.cut(at)
+	cut, err := r.cutOf(f, at)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +229,7 @@ func (r *Replica) Info(_ context.Context, k rpc.KeyRef) (rpc.Info, error) {
 	if len(e.Heads) == 0 {
 		return rpc.Info{}, failure(rpc.CodeNotFound, "the key %q is not there", k.Key)
 	}
-	v := viewOf(&e)
+	v := r.view(&e)
 	out := rpc.Info{
 		Key: e.Key, RevisionCount: e.Count - 1, Heads: headIDs(&e), Fork: f.Name, Kind: v.Kind, Deleted: v.Absent(),
 		Conflict: len(v.Conflicts) > 0, First: timeOf(e.First), Token: tokenOf(&e),

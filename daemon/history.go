@@ -75,7 +75,7 @@ func (r *Replica) headBack(ctx context.Context, f dag.Fork, key string, ref rpc.
 	if err != nil {
 		return dag.Change{}, outward(err)
 	}
-	v := viewOf(&e)
+	v := r.view(&e)
 	h := served(&e, &v)
 	if h == nil {
 		return dag.Change{}, failure(rpc.CodeNotFound, "the key %q is not there", key)
@@ -294,7 +294,7 @@ func (r *Replica) findConflict(ctx context.Context, id crdt.ConflictID) (*rpc.Co
 			if len(e.Heads) < 2 {
 				continue
 			}
-			v := viewOf(&e)
+			v := r.view(&e)
 			if !slices.ContainsFunc(v.Conflicts, func(c crdt.Conflict) bool { return c.ID == id }) {
 				continue
 			}
@@ -324,7 +324,7 @@ func (r *Replica) Previous(ctx context.Context, k rpc.KeyRef) iter.Seq2[[]byte, 
 			yield(nil, outward(err))
 			return
 		}
-		v := viewOf(&e)
+		v := r.view(&e)
 		if v.Absent() {
 			return
 		}
@@ -356,7 +356,7 @@ func (r *Replica) PreviousCount(_ context.Context, k rpc.KeyRef) (uint64, error)
 	if err != nil {
 		return 0, outward(err)
 	}
-	if v := viewOf(&e); v.Absent() {
+	if v := r.view(&e); v.Absent() {
 		return 0, nil
 	}
 	return max(e.SinceDelete, 1) - 1, nil
@@ -374,7 +374,7 @@ func (r *Replica) ForkKeys(ctx context.Context, fork, prefix string) iter.Seq2[r
 					yield(rpc.KeyRef{}, outward(err))
 					return
 				}
-				if v := viewOf(&e); v.Absent() {
+				if v := r.view(&e); v.Absent() {
 					continue
 				}
 				if !yield(rpc.KeyRef{Fork: f.Name, Key: e.Key}, nil) {

@@ -155,7 +155,7 @@ func (r *Replica) Put(ctx context.Context, q rpc.PutRequest) (rpc.Written, error
 			}
 		}
 		var err error
-		out, err = putIn(tx, id, &q, &cond)
+		out, err = r.putIn(tx, id, &q, &cond)
 		return err
 	})
 	if err != nil {
@@ -168,20 +168,20 @@ func (r *Replica) Put(ctx context.Context, q rpc.PutRequest) (rpc.Written, error
 // forkToWrite returns the id of the fork of a name, which need not exist yet
 // if it is to be created.
 func (r *Replica) forkToWrite(name string, create bool) (dag.ForkID, error) {
-	f, err := r.fork(name)
-	if err != nil && create {
+	f, err := r.forkToChange(name)
+	if errors.Is(err, rpc.ErrNotFound) && create {
 		return dag.NamedFork(name), nil
 	}
 	return f.ID, err
 }
 
 // putIn adds the revision of a put to a commit.
-func putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *condition) (out rpc.Written, err error) {
+func (r *Replica) putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *condition) (out rpc.Written, err error) {
 	e, err := tx.Entry(fork, q.Key)
 	if err != nil {
 		return out, err
 	}
-	v := viewOf(e)
+	v := r.view(e)
 	parents, err := cond.parents(e, &v)
 	if err != nil {
 		return out, err
@@ -200,16 +200,16 @@ func putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *condition) (out
 	if err != nil {
 		return out, err
 	}
-	return afterWrite(tx, fork, q.Key, &v, len(parents))
+	return r.afterWrite(tx, fork, q.Key, &v, len(parents))
 }
 
 // afterWrite describes a key after a write to it.
-func afterWrite(tx *dag.Tx, fork dag.ForkID, key string, before *crdt.View, parents int) (out rpc.Written, err error) {
+func (r *Replica) afterWrite(tx *dag.Tx, fork dag.ForkID, key string, before *crdt.View, parents int) (out rpc.Written, err error) {
 	e, err := tx.Entry(fork, key)
 	if err != nil {
 		return out, err
 	}
-	after := viewOf(e)
+	after := r.view(e)
 	out = rpc.Written{Heads: headIDs(e), Token: tokenOf(e), Conflict: len(after.Conflicts) > 0, Sibling: len(e.Heads) > 1}
 	if len(before.Conflicts) > 0 && len(after.Conflicts) == 0 && parents > 1 {
 		out.Settled = len(before.Conflicts[0].Sides)
@@ -219,7 +219,7 @@ func afterWrite(tx *dag.Tx, fork dag.ForkID, key string, before *crdt.View, pare
 
 // Delete implements rpc.Values.
 func (r *Replica) Delete(ctx context.Context, q rpc.DeleteRequest) (rpc.Written, error) {
-	f, err := r.fork(q.Fork)
+	f, err := r.forkToChange(q.Fork)
 	if err != nil {
 		return rpc.Written{}, err
 	}
@@ -236,14 +236,14 @@ func (r *Replica) Delete(ctx context.Context, q rpc.DeleteRequest) (rpc.Written,
 	// A poller deletes keys that are not there: find that out without a place
 	// in the queue of writers.
 	if e, err := r.graph.Entry(f.ID, q.Key); err == nil && cond.base == nil && cond.match == nil {
-		if v := viewOf(&e); v.Absent() && len(v.Conflicts) == 0 {
+		if v := r.view(&e); v.Absent() && len(v.Conflicts) == 0 {
 			return unchanged(&e), nil
 		}
 	}
 	var out rpc.Written
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
 		var err error
-		out, err = deleteIn(tx, f.ID, q.Key, &cond)
+		out, err = r.deleteIn(tx, f.ID, q.Key, &cond)
 		return err
 	})
 	if err != nil {
@@ -260,12 +260,12 @@ func unchanged(e *dag.Entry) rpc.Written {
 }
 
 // deleteIn adds the delete of a key to a commit, unless it is not there.
-func deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condition) (out rpc.Written, err error) {
+func (r *Replica) deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condition) (out rpc.Written, err error) {
 	e, err := tx.Entry(fork, key)
 	if err != nil {
 		return out, err
 	}
-	v := viewOf(e)
+	v := r.view(e)
 	parents, err := cond.parents(e, &v)
 	if err != nil {
 		return out, err
@@ -281,7 +281,7 @@ func deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condition) (out rpc
 	if err != nil {
 		return out, err
 	}
-	out, err = afterWrite(tx, fork, key, &v, len(parents))
+	out, err = r.afterWrite(tx, fork, key, &v, len(parents))
 	out.Keys = 1
 	return out, err
 }
@@ -299,7 +299,7 @@ func (r *Replica) deleteBelow(ctx context.Context, f dag.Fork, q rpc.DeleteReque
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
 		n = 0
 		for _, key := range keys {
-			out, err := deleteIn(tx, f.ID, key, &condition{})
+			out, err := r.deleteIn(tx, f.ID, key, &condition{})
 			if err != nil {
 				return err
 			}
@@ -323,7 +323,7 @@ func (r *Replica) presentKeys(ctx context.Context, fork dag.ForkID, prefix strin
 		if err != nil {
 			return nil, outward(err)
 		}
-		if v := viewOf(&e); !v.Absent() || len(v.Conflicts) > 0 {
+		if v := r.view(&e); !v.Absent() || len(v.Conflicts) > 0 {
 			keys = append(keys, e.Key)
 		}
 	}

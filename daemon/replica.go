@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"crush/crdt"
@@ -137,6 +138,22 @@ func (r *Replica) fork(name string) (dag.Fork, error) {
 	return f, nil
 }
 
+// forkToChange finds the fork that a name writes to: the name must mean one.
+func (r *Replica) forkToChange(name string) (dag.Fork, error) {
+	f, err := r.fork(name)
+	if err != nil || !f.Clash || f.ID.String() == name || strings.HasSuffix(name, "~"+f.ID.Short()) {
+		return f, err
+	}
+	var ids []string
+	for _, c := range r.graph.ForksLabelled(name) {
+		ids = append(ids, name+"~"+c.ID.Short())
+	}
+	if len(ids) < 2 {
+		return f, nil
+	}
+	return f, failure(rpc.CodeAmbiguous, "%d forks are called %q: write to one of %s, or rename one", len(ids), name, strings.Join(ids, ", "))
+}
+
 func noFork(name string) error {
 	return failure(rpc.CodeNotFound, "there is no fork %q on this node", name)
 }
@@ -144,8 +161,8 @@ func noFork(name string) error {
 // checkKey refuses what cannot be a key.
 func checkKey(key string) error { return outward(dag.ValidKey(key)) }
 
-// viewOf computes what a read of an entry returns.
-func viewOf(e *dag.Entry) crdt.View {
+// view computes what a read of an entry returns.
+func (r *Replica) view(e *dag.Entry) crdt.View {
 	var buf [4]crdt.Write
 	v := crdt.Visible{Fork: crdt.ForkID(e.Fork), Key: e.Key, Heads: buf[:0]}
 	for i := range e.Heads {
@@ -155,7 +172,32 @@ func viewOf(e *dag.Entry) crdt.View {
 			Kind: crdt.Kind(h.Kind), Deleted: h.Deleted, Value: crdt.Sum(h.Value),
 		})
 	}
+	if len(e.Heads) > 1 {
+		r.rankByOrigin(e, &v)
+	}
 	return v.View()
+}
+
+// origins translates how a revision came to be visible.
+var origins = [...]crdt.Origin{dag.Written: crdt.Written, dag.Inherited: crdt.Inherited, dag.Merged: crdt.Merged}
+
+// rankByOrigin fills in what decides between sides on a fork with
+// contributions: where each head came from, and how the source ranked those
+// that were there when the fork was made.
+func (r *Replica) rankByOrigin(e *dag.Entry, v *crdt.Visible) {
+	inherited := 0
+	for i, way := range r.graph.Ways(e) {
+		v.Heads[i].Origin = origins[way]
+		if way == dag.Inherited {
+			inherited++
+		}
+	}
+	if inherited < 2 {
+		return
+	}
+	if source, ok, err := r.graph.CreationEntry(e.Fork, e.Key); ok && err == nil {
+		v.Source = r.view(&source)
+	}
 }
 
 // served returns the head that the view serves; nil if there is none.

@@ -191,7 +191,7 @@ func (w *watcher) event(c *dag.Change) (ev rpc.Event, ok bool, err error) {
 		Token: makeToken(w.f.ID, rev.Key, []dag.RevisionID{c.ID}),
 	}
 	heads := headIDs(&e)
-	v := viewOf(&e)
+	v := w.r.view(&e)
 	isHead := slices.Contains(heads, c.ID)
 	if isHead {
 		ev.Token = tokenOf(&e)

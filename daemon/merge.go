@@ -1,0 +1,319 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+
+	"crush/crdt"
+	"crush/dag"
+	"crush/rpc"
+)
+
+// mergeTries bounds how often a merge is planned anew because a key of it was
+// written meanwhile.
+const mergeTries = 5
+
+// Merge implements rpc.Merges. A merge that stops for conflicts returns its
+// plan beside the error, and so does one whose plan is stale.
+func (r *Replica) Merge(ctx context.Context, q rpc.MergeRequest) (rpc.Merged, error) {
+	src, dst, err := r.mergeSides(&q)
+	if err != nil {
+		return rpc.Merged{}, err
+	}
+	for range mergeTries {
+		p, err := r.plan(ctx, src, dst, &q)
+		if err != nil {
+			return rpc.Merged{}, err
+		}
+		out := p.answer()
+		switch {
+		case q.Apply != "" && q.Apply != p.id:
+			return out, failure(rpc.CodeStale, "the plan %s no longer holds; this is the plan now: %s", q.Apply, p.id)
+		case q.Plan, len(p.keys) == 0:
+			return out, nil
+		case len(p.open) > 0 && q.OnConflict == rpc.OnConflictFail:
+			return out, failure(rpc.CodeConflict, "merging %q into %q stops for %d conflicts; nothing was written", src.Name, dst.Name, len(p.open))
+		}
+		rec, err := r.apply(ctx, p, q.Claim)
+		if errors.Is(err, errMoved) {
+			continue
+		}
+		if err != nil {
+			return rpc.Merged{}, err
+		}
+		out.Applied, out.Block = true, &rec.Block
+		return out, nil
+	}
+	return rpc.Merged{}, failure(rpc.CodeStale, "keys of the merge are written faster than it can be planned; try again")
+}
+
+// mergeSides checks the request and finds its forks.
+func (r *Replica) mergeSides(q *rpc.MergeRequest) (src, dst dag.Fork, err error) {
+	switch q.OnConflict {
+	case "":
+		q.OnConflict = rpc.OnConflictFail
+	case rpc.OnConflictFail, rpc.OnConflictKeep, rpc.OnConflictOurs, rpc.OnConflictTheirs, rpc.OnConflictLWW:
+	default:
+		return src, dst, failure(rpc.CodeInvalid, "on-conflict %q: want fail, keep, ours, theirs or lww", string(q.OnConflict))
+	}
+	if q.Source == "" || q.Into == "" {
+		return src, dst, failure(rpc.CodeInvalid, "a merge names both forks: the source and the destination")
+	}
+	if src, err = r.forkToChange(q.Source); err != nil {
+		return src, dst, err
+	}
+	if dst, err = r.forkToChange(q.Into); err != nil {
+		return src, dst, err
+	}
+	if src.ID == dst.ID {
+		return src, dst, failure(rpc.CodeInvalid, "%q cannot be merged into itself", dst.Name)
+	}
+	return src, dst, nil
+}
+
+// Conflicts implements rpc.Merges.
+func (r *Replica) Conflicts(ctx context.Context, fork, prefix string) iter.Seq2[rpc.Conflict, error] {
+	return func(yield func(rpc.Conflict, error) bool) {
+		forks := r.graph.Forks()
+		if fork != "" {
+			f, err := r.fork(fork)
+			if err != nil {
+				yield(rpc.Conflict{}, err)
+				return
+			}
+			forks = []dag.Fork{f}
+		}
+		for _, f := range forks {
+			if f.Deleted {
+				continue
+			}
+			for c, err := range r.conflictsOn(ctx, f, prefix) {
+				if !yield(c, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r *Replica) conflictsOn(ctx context.Context, f dag.Fork, prefix string) iter.Seq2[rpc.Conflict, error] {
+	return func(yield func(rpc.Conflict, error) bool) {
+		for e, err := range r.graph.Entries(ctx, f.ID, prefix, "") {
+			var cs []rpc.Conflict
+			if err == nil && len(e.Heads) > 1 {
+				v := r.view(&e)
+				cs, err = r.conflicts(f, &e, &v)
+			}
+			if err != nil {
+				yield(rpc.Conflict{}, outward(err))
+				return
+			}
+			for _, c := range cs {
+				if !yield(c, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Resolve implements rpc.Merges.
+func (r *Replica) Resolve(ctx context.Context, q rpc.ResolveRequest) (rpc.Written, error) {
+	if err := r.checkResolve(ctx, &q); err != nil {
+		return rpc.Written{}, err
+	}
+	f, err := r.forkToChange(q.Fork)
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	var out rpc.Written
+	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
+		e, err := tx.Entry(f.ID, q.Key)
+		if err != nil {
+			return err
+		}
+		v := r.view(e)
+		d, err := r.resolution(f, e, &v, &q)
+		if err != nil {
+			return err
+		}
+		if err := tx.Put(*d); err != nil {
+			return err
+		}
+		out, err = r.afterWrite(tx, f.ID, q.Key, &v, len(d.Parents))
+		return err
+	})
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	out.Block, out.Revision = rec.Block, rec.Revisions[0]
+	return out, nil
+}
+
+// checkResolve checks that one choice is made, and finds the key of an id.
+func (r *Replica) checkResolve(ctx context.Context, q *rpc.ResolveRequest) error {
+	choices := 0
+	for _, set := range []bool{q.Take != "", q.Value != nil, q.Delete} {
+		if set {
+			choices++
+		}
+	}
+	if choices != 1 {
+		return failure(rpc.CodeInvalid, "say how to settle it: one of a side to take, a value, or a delete")
+	}
+	if q.ID == "" {
+		return checkKey(q.Key)
+	}
+	id, err := crdt.ParseConflictID(q.ID)
+	if err != nil {
+		return failure(rpc.CodeInvalid, "%q is no id of a conflict", q.ID)
+	}
+	c, err := r.findConflict(ctx, id)
+	if err != nil {
+		return err
+	}
+	if c == nil {
+		return failure(rpc.CodeStale, "there is no open conflict %s: somebody has settled it, or it is of another node", q.ID)
+	}
+	q.Fork, q.Key = c.Fork, c.Key
+	return nil
+}
+
+// resolution makes the revision that settles the conflict of an entry.
+func (r *Replica) resolution(f dag.Fork, e *dag.Entry, v *crdt.View, q *rpc.ResolveRequest) (*dag.Draft, error) {
+	if len(v.Conflicts) == 0 {
+		return nil, failure(rpc.CodeStale, "%q has no open conflict on %q: somebody has settled it", q.Key, f.Name)
+	}
+	if state := v.Conflicts[0].State; q.State != "" && q.State != state.String() {
+		return nil, failure(rpc.CodeStale, "the conflict of %q has moved since it was listed; list it again", q.Key)
+	}
+	d := &dag.Draft{Fork: f.ID, Key: q.Key, Parents: parentsOf(e, v), Kind: uint64(v.Kind), Deleted: q.Delete, Mark: dag.MarkResolved}
+	switch {
+	case q.Delete:
+		return d, nil
+	case q.Value != nil:
+		kind, err := kindFor(q.Key, 0, v)
+		if err != nil {
+			return nil, err
+		}
+		d.Kind, d.Payload = uint64(kind), *q.Value
+		return d, checkValue(q.Key, kind, *q.Value)
+	}
+	h, err := r.sideOf(f, f, e, e, v, q.Take, dag.Cut{})
+	if err != nil || h == nil {
+		return nil, err
+	}
+	d.Kind, d.Deleted = h.Kind, h.Deleted
+	d.Payload, err = r.graph.Payload(h)
+	return d, outward(err)
+}
+
+// Diff implements rpc.Merges.
+func (r *Replica) Diff(ctx context.Context, q rpc.DiffRequest) iter.Seq2[rpc.Difference, error] {
+	return func(yield func(rpc.Difference, error) bool) {
+		a, aCut, err := r.forkAt(q.A)
+		if err != nil {
+			yield(rpc.Difference{}, err)
+			return
+		}
+		b, bCut, err := r.forkAt(q.B)
+		if err != nil {
+			yield(rpc.Difference{}, err)
+			return
+		}
+		there, err := r.graph.ChangedKeys(ctx, b.ID, bCut, a.ID, aCut)
+		if err == nil {
+			var back []string
+			back, err = r.graph.ChangedKeys(ctx, a.ID, aCut, b.ID, bCut)
+			there = slices.Compact(slices.Sorted(slices.Values(append(there, back...))))
+		}
+		if err != nil {
+			yield(rpc.Difference{}, outward(err))
+			return
+		}
+		for _, key := range there {
+			if q.Key != "" && key != q.Key && !(strings.HasSuffix(q.Key, "/") && strings.HasPrefix(key, q.Key)) {
+				continue
+			}
+			d, differs, err := r.difference(key, a, aCut, b, bCut)
+			if (differs || err != nil) && !yield(d, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// forkAt reads FORK or FORK@AT.
+func (r *Replica) forkAt(text string) (dag.Fork, dag.Cut, error) {
+	name, at, dated := strings.Cut(text, "@")
+	f, err := r.fork(name)
+	if err != nil || !dated {
+		return f, r.graph.Now(), err
+	}
+	c, err := r.cutOf(f, at)
+	return f, c, err
+}
+
+func (r *Replica) difference(key string, a dag.Fork, aCut dag.Cut, b dag.Fork, bCut dag.Cut) (d rpc.Difference, differs bool, err error) {
+	d.Key = key
+	x, err := r.graph.EntryAt(a.ID, key, aCut)
+	if err != nil {
+		return d, false, outward(err)
+	}
+	y, err := r.graph.EntryAt(b.ID, key, bCut)
+	if err != nil {
+		return d, false, outward(err)
+	}
+	xv, yv := r.view(&x), r.view(&y)
+	d.Change = changeOf(&x, &xv, &y, &yv)
+	if d.Change == "same" {
+		return d, false, nil
+	}
+	if h := served(&x, &xv); h != nil {
+		if d.A, err = r.graph.Payload(h); err != nil {
+			return d, false, outward(err)
+		}
+	}
+	if h := served(&y, &yv); h != nil {
+		d.B, err = r.graph.Payload(h)
+	}
+	return d, true, outward(err)
+}
+
+// Pick implements rpc.Merges.
+func (r *Replica) Pick(ctx context.Context, q rpc.PickRequest) (rpc.Written, error) {
+	m, err := r.find(string(q.Revision))
+	if err != nil {
+		return rpc.Written{}, err
+	}
+	if len(m.Revisions) != 1 {
+		if len(m.Revisions) > 1 {
+			return rpc.Written{}, ambiguous(string(q.Revision), revisionTexts(m.Revisions))
+		}
+		return rpc.Written{}, failure(rpc.CodeNotFound, "no revision %s on this node", q.Revision)
+	}
+	c, err := r.graph.Revision(m.Revisions[0])
+	if err != nil {
+		return rpc.Written{}, outward(err)
+	}
+	value, err := r.graph.ChangePayload(&c)
+	if err != nil {
+		return rpc.Written{}, outward(err)
+	}
+	if c.Revision.Deleted {
+		return r.Delete(ctx, rpc.DeleteRequest{KeyRef: rpc.KeyRef{Fork: q.Into, Key: c.Revision.Key}, Claim: q.Claim})
+	}
+	return r.Put(ctx, rpc.PutRequest{
+		KeyRef: rpc.KeyRef{Fork: q.Into, Key: c.Revision.Key}, Claim: q.Claim, Value: value, Kind: crdt.Kind(c.Revision.Kind),
+	})
+}
+
+func revisionTexts(ids []dag.RevisionID) (out []string) {
+	for _, id := range ids {
+		out = append(out, id.String())
+	}
+	return out
+}

@@ -1,0 +1,371 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"crush/crdt"
+	"crush/dag"
+	"crush/rpc"
+)
+
+// mergePlan is what a merge would do, from one cut of this node.
+type mergePlan struct {
+	src, dst dag.Fork
+	cut      dag.Cut
+	filter   *dag.Filter
+	keys     []plannedKey
+	skipped  []string
+	open     []rpc.Conflict // conflicts that nothing settles
+	id       string
+}
+
+// plannedKey is one key that the merge changes.
+type plannedKey struct {
+	key           string
+	before, after dag.Entry // on the destination
+	view          crdt.View // of after
+	change        string
+	conflict      bool // new with this merge
+	settle        *dag.Draft
+	overrides     bool // the settlement replaces a value of the destination
+}
+
+// plan computes a merge without writing anything.
+func (r *Replica) plan(ctx context.Context, src, dst dag.Fork, q *rpc.MergeRequest) (*mergePlan, error) {
+	p := &mergePlan{src: src, dst: dst, cut: r.graph.Now(), filter: skipFilter(q.Skip)}
+	changed, err := r.graph.ChangedKeys(ctx, src.ID, p.cut, dst.ID, p.cut)
+	if err != nil {
+		return nil, outward(err)
+	}
+	for _, key := range changed {
+		if err := r.planKey(p, key, q); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkNamed(p, q); err != nil {
+		return nil, err
+	}
+	p.id = p.hash(q)
+	return p, nil
+}
+
+// skipFilter makes the filter that a merge records; nil for none.
+func skipFilter(skip []string) *dag.Filter {
+	f := &dag.Filter{}
+	for _, s := range skip {
+		if strings.Contains(s, "*") {
+			f.Skips = append(f.Skips, s)
+		} else {
+			f.SkipKeys = append(f.SkipKeys, s)
+		}
+	}
+	if f.IsZero() {
+		return nil
+	}
+	return f
+}
+
+// planKey adds a key to the plan, if the merge changes it.
+func (r *Replica) planKey(p *mergePlan, key string, q *rpc.MergeRequest) error {
+	k := plannedKey{key: key}
+	var err error
+	if k.before, err = r.graph.Entry(p.dst.ID, key); err != nil {
+		return outward(err)
+	}
+	if k.after, err = r.graph.MergedEntry(p.dst.ID, p.src.ID, p.cut, nil, key); err != nil {
+		return outward(err)
+	}
+	if slices.Equal(headIDs(&k.before), headIDs(&k.after)) {
+		return nil
+	}
+	if !p.filter.Pass(key) {
+		p.skipped = append(p.skipped, key)
+		return nil
+	}
+	was := r.view(&k.before)
+	k.view = r.view(&k.after)
+	k.change = changeOf(&k.before, &was, &k.after, &k.view)
+	k.conflict = len(k.view.Conflicts) > 0 && (len(was.Conflicts) == 0 || was.Conflicts[0].State != k.view.Conflicts[0].State)
+	if err := r.settle(p, &k, &was, q); err != nil {
+		return err
+	}
+	if k.conflict && k.settle == nil {
+		cs, err := r.conflicts(p.dst, &k.after, &k.view)
+		if err != nil {
+			return err
+		}
+		p.open = append(p.open, cs...)
+	}
+	p.keys = append(p.keys, k)
+	return nil
+}
+
+// changeOf says what a key becomes.
+func changeOf(before *dag.Entry, was *crdt.View, after *dag.Entry, now *crdt.View) string {
+	a, b := served(before, was), served(after, now)
+	switch {
+	case was.Absent() && now.Absent():
+		return "same"
+	case was.Absent():
+		return "created"
+	case now.Absent():
+		return "deleted"
+	case a.Value == b.Value && a.Kind == b.Kind:
+		return "same"
+	}
+	return "changed"
+}
+
+// settle decides what is written beside the merge for a key: for a rejection,
+// a resolution, or a conflict under a strategy that settles.
+func (r *Replica) settle(p *mergePlan, k *plannedKey, was *crdt.View, q *rpc.MergeRequest) error {
+	i := slices.IndexFunc(q.Resolve, func(x rpc.Resolution) bool { return x.Key == k.key })
+	switch {
+	case slices.Contains(q.Reject, k.key):
+		return r.settleWith(k, was, &k.before, served(&k.before, was))
+	case i >= 0 && q.Resolve[i].Value != nil:
+		return r.settleValue(k, was, *q.Resolve[i].Value)
+	case i >= 0:
+		h, err := r.sideOf(p.src, p.dst, &k.before, &k.after, &k.view, q.Resolve[i].Side, p.cut)
+		if err != nil {
+			return err
+		}
+		return r.settleWith(k, was, &k.after, h)
+	case !k.conflict:
+		return nil
+	}
+	switch q.OnConflict {
+	case rpc.OnConflictOurs:
+		return r.settleWith(k, was, &k.before, served(&k.before, was))
+	case rpc.OnConflictTheirs:
+		src, err := r.graph.EntryAt(p.src.ID, k.key, p.cut)
+		if err != nil {
+			return outward(err)
+		}
+		v := r.view(&src)
+		return r.settleWith(k, was, &src, served(&src, &v))
+	case rpc.OnConflictLWW:
+		return r.settleWith(k, was, &k.after, newestHead(&k.after))
+	}
+	return nil
+}
+
+// newestHead is the head with the highest (time, chain, id).
+func newestHead(e *dag.Entry) *dag.Head {
+	best := &e.Heads[0]
+	for i := range e.Heads {
+		if h := &e.Heads[i]; compareHeads(h, best) > 0 {
+			best = h
+		}
+	}
+	return best
+}
+
+func compareHeads(a, b *dag.Head) int {
+	switch {
+	case a.Time != b.Time:
+		return int(a.Time - b.Time)
+	case a.Place.Chain != b.Place.Chain:
+		return slices.Compare(a.Place.Chain[:], b.Place.Chain[:])
+	}
+	return compareIDs(a.ID, b.ID)
+}
+
+// settleWith writes a head's value again; none is a delete.
+func (r *Replica) settleWith(k *plannedKey, was *crdt.View, of *dag.Entry, h *dag.Head) error {
+	d := &dag.Draft{Key: k.key, Fork: k.after.Fork, Kind: uint64(crdt.Bytes), Deleted: true, Mark: dag.MarkResolved}
+	if h != nil {
+		d.Kind, d.Deleted = h.Kind, h.Deleted
+		var err error
+		if d.Payload, err = r.graph.Payload(h); err != nil {
+			return outward(err)
+		}
+	}
+	return r.settleDraft(k, was, d)
+}
+
+func (r *Replica) settleValue(k *plannedKey, was *crdt.View, value []byte) error {
+	kind := k.view.Kind
+	if kind.Opaque() {
+		kind = crdt.Bytes
+	}
+	if err := checkValue(k.key, kind, value); err != nil {
+		return err
+	}
+	return r.settleDraft(k, was, &dag.Draft{Key: k.key, Fork: k.after.Fork, Kind: uint64(kind), Payload: value, Mark: dag.MarkResolved})
+}
+
+func (r *Replica) settleDraft(k *plannedKey, was *crdt.View, d *dag.Draft) error {
+	d.Parents = parentsOf(&k.after, &k.view)
+	k.settle = d
+	h := served(&k.before, was)
+	k.overrides = h != nil && !was.Absent() && (d.Deleted || dag.SumOf(d.Payload) != h.Value)
+	k.change = settledChange(was, h, d)
+	return nil
+}
+
+func settledChange(was *crdt.View, h *dag.Head, d *dag.Draft) string {
+	switch {
+	case was.Absent() && d.Deleted:
+		return "same"
+	case was.Absent():
+		return "created"
+	case d.Deleted:
+		return "deleted"
+	case h != nil && dag.SumOf(d.Payload) == h.Value:
+		return "same"
+	}
+	return "changed"
+}
+
+// sideOf resolves what a person named as the side to take: a letter of the
+// list, a fork, a node or a revision. A nil head means that nothing is there.
+func (r *Replica) sideOf(src, dst dag.Fork, before, after *dag.Entry, v *crdt.View, side string, cut dag.Cut) (*dag.Head, error) {
+	for _, c := range v.Conflicts {
+		for _, s := range c.Sides {
+			if s.Letter == side {
+				return headOf(after, dag.RevisionID(s.Revision)), nil
+			}
+		}
+	}
+	if f, ok := r.graph.ForkNamed(side); ok && f.ID == dst.ID {
+		bv := r.view(before)
+		return served(before, &bv), nil
+	} else if ok && f.ID == src.ID {
+		e, err := r.graph.EntryAt(src.ID, after.Key, cut)
+		if err != nil {
+			return nil, outward(err)
+		}
+		sv := r.view(&e)
+		return served(&e, &sv), nil
+	}
+	return r.headCalled(after, side)
+}
+
+func headOf(e *dag.Entry, id dag.RevisionID) *dag.Head {
+	for i := range e.Heads {
+		if e.Heads[i].ID == id {
+			return &e.Heads[i]
+		}
+	}
+	return nil
+}
+
+// headCalled finds the one head that a fork, a node or a part of its id names.
+func (r *Replica) headCalled(e *dag.Entry, name string) (*dag.Head, error) {
+	var found []*dag.Head
+	for i := range e.Heads {
+		h := &e.Heads[i]
+		c, err := r.graph.HeadChange(h)
+		if err != nil {
+			return nil, outward(err)
+		}
+		on, _ := r.graph.ForkOfHead(h)
+		long, short := h.ID.String(), len(name) >= 6
+		if on.Name == name || r.nodeName(c.Node) == name || c.Node.String() == name || long == name || short && strings.HasPrefix(long[len(long)-52:], name) {
+			found = append(found, h)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, failure(rpc.CodeNotFound, "%q names no side of %q: give a letter, a fork, a node or a revision of the list", name, e.Key)
+	case 1:
+		return found[0], nil
+	}
+	return nil, failure(rpc.CodeAmbiguous, "%q names %d sides of %q: give the letter or the revision", name, len(found), e.Key)
+}
+
+// checkNamed refuses resolutions and rejections of keys that the merge does
+// not change.
+func checkNamed(p *mergePlan, q *rpc.MergeRequest) error {
+	named := slices.Clone(q.Reject)
+	for _, x := range q.Resolve {
+		if (x.Side == "") == (x.Value == nil) {
+			return failure(rpc.CodeInvalid, "the resolution of %q wants a side or a value", x.Key)
+		}
+		named = append(named, x.Key)
+	}
+	for _, key := range named {
+		if !slices.ContainsFunc(p.keys, func(k plannedKey) bool { return k.key == key }) {
+			return failure(rpc.CodeStale, "the merge does not change %q: there is nothing to settle", key)
+		}
+	}
+	return nil
+}
+
+// hash makes the plan's id: of the options and of both sides' heads of every
+// key in it.
+func (p *mergePlan) hash(q *rpc.MergeRequest) string {
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	write := func(v any) {
+		if err := enc.Encode(v); err != nil {
+			panic("daemon: hash a plan: " + err.Error())
+		}
+	}
+	write([]any{"crush merge plan 1", p.src.ID, p.dst.ID, q.OnConflict, q.Resolve, q.Skip, q.Reject, p.skipped})
+	for i := range p.keys {
+		write([]any{p.keys[i].key, headIDs(&p.keys[i].before), headIDs(&p.keys[i].after)})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:10])
+}
+
+// answer describes the plan.
+func (p *mergePlan) answer() rpc.Merged {
+	out := rpc.Merged{
+		Plan: p.id, Source: p.src.Name, Into: p.dst.Name, Clean: []rpc.MergedKey{}, Skipped: []string{}, Conflicts: []rpc.Conflict{},
+		Settled: []rpc.MergedKey{}, Overrides: []string{}, Unchanged: len(p.keys) == 0,
+	}
+	out.Skipped = append(out.Skipped, p.skipped...)
+	out.Conflicts = append(out.Conflicts, p.open...)
+	for _, k := range p.keys {
+		m := rpc.MergedKey{Key: k.key, Change: k.change}
+		switch {
+		case k.settle != nil:
+			out.Settled = append(out.Settled, m)
+		case !k.conflict:
+			out.Clean = append(out.Clean, m)
+		}
+		if k.overrides {
+			out.Overrides = append(out.Overrides, k.key)
+		}
+	}
+	return out
+}
+
+// errMoved says that a key of the plan has changed since.
+var errMoved = errors.New("a key of the plan has changed")
+
+// apply writes the merge as one atomic change: the operation, and behind it
+// what settles conflicts.
+func (r *Replica) apply(ctx context.Context, p *mergePlan, c rpc.Claim) (dag.Receipt, error) {
+	return r.commit(ctx, c, func(tx *dag.Tx) error {
+		for i := range p.keys {
+			e, err := tx.Entry(p.dst.ID, p.keys[i].key)
+			if err != nil {
+				return err
+			}
+			if !slices.Equal(headIDs(e), headIDs(&p.keys[i].before)) {
+				return errMoved
+			}
+		}
+		from := dag.NewContribution(p.src.ID, p.cut.Tips(), p.filter)
+		if err := tx.Op(dag.NewOp(dag.MergeOp{Into: p.dst.ID, From: from})); err != nil {
+			return err
+		}
+		for i := range p.keys {
+			if d := p.keys[i].settle; d != nil {
+				if err := tx.Put(*d); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}

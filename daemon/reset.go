@@ -1,0 +1,149 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"crush/crdt"
+	"crush/dag"
+	"crush/rpc"
+)
+
+// Reset implements rpc.Resets.
+func (r *Replica) Reset(ctx context.Context, q rpc.ResetRequest) (rpc.Reset, error) {
+	if q.Prefix != "" && !strings.HasSuffix(q.Prefix, "/") {
+		return rpc.Reset{}, failure(rpc.CodeInvalid, "rolling back below %q: the prefix must end in a slash", q.Prefix)
+	}
+	f, err := r.forkToChange(q.Fork)
+	if err != nil {
+		return rpc.Reset{}, err
+	}
+	to, err := r.cutOf(f, q.To)
+	if err != nil {
+		return rpc.Reset{}, err
+	}
+	keys, err := r.graph.ChangedKeys(ctx, f.ID, r.graph.Now(), f.ID, to)
+	if err != nil {
+		return rpc.Reset{}, outward(err)
+	}
+	keys = slices.DeleteFunc(keys, func(key string) bool { return !strings.HasPrefix(key, q.Prefix) })
+	return r.writeOld(ctx, f, keys, to, q.Claim, q.Plan, nil)
+}
+
+// Undo implements rpc.Resets. Keys that were written again since are not
+// touched: the undo is refused.
+func (r *Replica) Undo(ctx context.Context, q rpc.UndoRequest) (rpc.Reset, error) {
+	f, err := r.forkToChange(q.Fork)
+	if err != nil {
+		return rpc.Reset{}, err
+	}
+	id, err := r.blockToUndo(ctx, f, q.Block)
+	if err != nil {
+		return rpc.Reset{}, err
+	}
+	before, err := r.graph.Before(id)
+	if err != nil {
+		return rpc.Reset{}, outward(err)
+	}
+	then, err := r.graph.CutOf(id)
+	if err != nil {
+		return rpc.Reset{}, outward(err)
+	}
+	keys, err := r.graph.ChangedKeys(ctx, f.ID, then, f.ID, before)
+	if err != nil {
+		return rpc.Reset{}, outward(err)
+	}
+	return r.writeOld(ctx, f, keys, before, q.Claim, q.Plan, &then)
+}
+
+// blockToUndo finds the block, by default the newest that wrote on the fork.
+func (r *Replica) blockToUndo(ctx context.Context, f dag.Fork, text string) (dag.BlockID, error) {
+	if text == "" {
+		for a, err := range r.graph.ForkLog(ctx, f.ID, 0) {
+			return a.ID, outward(err)
+		}
+		return dag.BlockID{}, failure(rpc.CodeNotFound, "nothing was written on %q yet", f.Name)
+	}
+	m, err := r.find(text)
+	switch {
+	case err != nil:
+		return dag.BlockID{}, err
+	case len(m.Blocks) == 1:
+		return m.Blocks[0], nil
+	case len(m.Revisions) > 0:
+		return dag.BlockID{}, failure(rpc.CodeInvalid, "%s is a revision: give the block that it stands in, or roll the key back", text)
+	}
+	return dag.BlockID{}, failure(rpc.CodeNotFound, "no block %s on this node", text)
+}
+
+// writeOld writes the values again that keys of a fork had at a cut, as one
+// change. With then, keys whose heads are not those of that cut are refused.
+func (r *Replica) writeOld(ctx context.Context, f dag.Fork, keys []string, to dag.Cut, c rpc.Claim, plan bool, then *dag.Cut) (rpc.Reset, error) {
+	var out rpc.Reset
+	rec, err := r.commit(ctx, c, func(tx *dag.Tx) error {
+		out = rpc.Reset{Plan: plan, Changed: []rpc.MergedKey{}}
+		for _, key := range keys {
+			d, change, err := r.oldDraft(tx, f, key, to, then)
+			if err != nil {
+				return err
+			}
+			if d == nil {
+				continue
+			}
+			out.Changed = append(out.Changed, rpc.MergedKey{Key: key, Change: change})
+			if err := tx.Put(*d); err != nil {
+				return err
+			}
+		}
+		if plan {
+			return errPlanned
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errPlanned) {
+		return rpc.Reset{}, err
+	}
+	out.Block, out.Keys, out.Unchanged = rec.Block, len(out.Changed), len(out.Changed) == 0
+	out.Heads = []dag.RevisionID{}
+	if len(rec.Revisions) > 0 {
+		out.Revision = rec.Revisions[0]
+	}
+	return out, nil
+}
+
+// oldDraft makes the revision that brings a key back; nil if it serves that
+// already.
+func (r *Replica) oldDraft(tx *dag.Tx, f dag.Fork, key string, to dag.Cut, then *dag.Cut) (*dag.Draft, string, error) {
+	e, err := tx.Entry(f.ID, key)
+	if err != nil {
+		return nil, "", err
+	}
+	if then != nil {
+		at, err := r.graph.EntryAt(f.ID, key, *then)
+		if err != nil {
+			return nil, "", err
+		}
+		if !slices.Equal(headIDs(&at), headIDs(e)) {
+			return nil, "", failure(rpc.CodeStale, "%q was written again since: undo that first, or roll the key back", key)
+		}
+	}
+	old, err := r.graph.EntryAt(f.ID, key, to)
+	if err != nil {
+		return nil, "", err
+	}
+	now, was := r.view(e), r.view(&old)
+	change := changeOf(e, &now, &old, &was)
+	if change == "same" && len(now.Conflicts) == 0 {
+		return nil, "", nil
+	}
+	d := &dag.Draft{Fork: f.ID, Key: key, Parents: parentsOf(e, &now), Kind: uint64(crdt.Bytes), Deleted: true, Mark: dag.MarkReverted}
+	if h := served(&old, &was); h != nil {
+		d.Kind, d.Deleted = h.Kind, h.Deleted
+		if d.Payload, err = r.graph.Payload(h); err != nil {
+			return nil, "", err
+		}
+	}
+	return d, change, nil
+}
