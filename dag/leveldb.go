@@ -25,7 +25,7 @@ type LevelDB struct {
 func levelOptions() opt.Options {
 	return opt.Options{
 		Filter:                 filter.NewBloomFilter(10), // most lookups of a new key then read no table
-		WriteBuffer:            16 * opt.MiB,              // of 4: fewer, longer compactions while importing
+		WriteBuffer:            32 * opt.MiB,              // of 4: writers wait less often for a table to be written
 		CompactionTableSize:    8 * opt.MiB,               // of 2: a quarter of the files to open
 		CompactionTotalSize:    80 * opt.MiB,              // of 10: in step with the table size
 		BlockCacheCapacity:     32 * opt.MiB,              // of 8: holds the heads that are read often
@@ -61,7 +61,11 @@ func OpenLevelDB(dir string, repair bool) (l *LevelDB, err error) {
 	} else {
 		// go-ds-leveldb calls RecoverFile by itself on a damaged manifest, and
 		// that loses keys without an error. goleveldb's own call tells.
-		probe, err := leveldb.OpenFile(dir, &o)
+		// Its buffer would be used again for the store's, and then no longer be
+		// memory that the system has not given yet: a small one leaves that alone.
+		small := o
+		small.WriteBuffer = 8 * opt.MiB
+		probe, err := leveldb.OpenFile(dir, &small)
 		if err != nil {
 			return nil, fmt.Errorf("open store %s: %w", dir, mapErr(err))
 		}
