@@ -160,34 +160,32 @@ func (l *lineage) onlyFrom(k entryKey, s source) (*Entry, error) {
 
 // compute joins what is visible of a key.
 func (l *lineage) compute(k entryKey, sources []source) (*Entry, error) {
-	heads, count, err := l.headsOf(k.key, sources)
+	e := &Entry{Fork: l.forks.byNum[k.fork].id, Key: k.key, contribs: -1}
+	heads, err := l.headsOf(k.key, sources, e)
 	if err != nil {
 		return nil, err
 	}
-	e := &Entry{Fork: l.forks.byNum[k.fork].id, Key: k.key, Count: count, SinceDelete: count, contribs: -1}
+	e.SinceDelete = e.Count
 	for _, h := range heads {
 		c, err := l.change(h.loc)
 		if err != nil {
 			return nil, err
 		}
 		head := c.head()
-		head.fork, head.ordinal = h.fork, h.ordinal
+		head.fork, head.ordinal, head.first = h.fork, h.ordinal, h.first
 		e.Heads = append(e.Heads, head)
 	}
 	slices.SortFunc(e.Heads, func(a, b Head) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	return e, l.fillCounts(e, sources)
+	return e, l.countSinceDelete(e, sources)
 }
 
-// fillCounts computes First, and SinceDelete where a source has a delete.
-func (l *lineage) fillCounts(e *Entry, sources []source) error {
+// countSinceDelete computes SinceDelete where a source has a delete.
+func (l *lineage) countSinceDelete(e *Entry, sources []source) error {
 	deleted := false
 	for _, s := range sources {
 		own, err := l.stored(entryKey{s.fork, e.Key})
 		if err != nil {
 			return err
-		}
-		if len(own.Heads) > 0 && (e.First == 0 || own.First < e.First) {
-			e.First = own.First
 		}
 		deleted = deleted || own.lastDelete.lam > 0
 	}
@@ -216,6 +214,7 @@ type placed struct {
 	fork    uint32
 	loc     loc
 	ordinal uint64
+	first   int64
 }
 
 // candidate is a revision that may be a head.
@@ -225,8 +224,8 @@ type candidate struct {
 	past past
 }
 
-// headsOf returns the heads of a key among what is visible, and how many
-// revisions that is. Every head is the newest of its line on its fork there,
+// headsOf returns the heads of a key among what is visible, and sets Count and
+// First of e. Every head is the newest of its line on its fork there,
 // or a sibling of one that is: a revision x of a line whose newest on the same
 // fork is b stands in b's past, so if nothing visible has seen x then b has
 // not, and wrote it down as a sibling. A candidate is no head if another one
@@ -234,14 +233,20 @@ type candidate struct {
 // siblings: then it, or a head that it competed with there (which is visible
 // here too), has seen it. The cost grows with the lines that wrote the key,
 // not with its history.
-func (l *lineage) headsOf(key string, sources []source) (heads []placed, count uint64, err error) {
+func (l *lineage) headsOf(key string, sources []source, e *Entry) (heads []placed, err error) {
 	var newest []candidate
 	for _, s := range sources {
-		found, n, err := l.newestOf(entryKey{s.fork, key}, s.set)
+		found, err := l.newestOf(entryKey{s.fork, key}, s.set)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		newest, count = append(newest, found...), count+n
+		newest = append(newest, found...)
+	}
+	for i, c := range newest {
+		e.Count += c.ordinal + 1
+		if e.First = min(e.First, c.first); i == 0 {
+			e.First = c.first
+		}
 	}
 	maybe := make([]placed, 0, len(newest))
 	for _, c := range newest {
@@ -249,7 +254,7 @@ func (l *lineage) headsOf(key string, sources []source) (heads []placed, count u
 		for _, at := range c.rec.siblings {
 			p, err := l.placeOf(key, at, c.fork)
 			if err != nil {
-				return nil, 0, err
+				return nil, err
 			}
 			maybe = append(maybe, p)
 		}
@@ -260,39 +265,37 @@ func (l *lineage) headsOf(key string, sources []source) (heads []placed, count u
 			heads = append(heads, p)
 		}
 	}
-	return heads, count, nil
+	return heads, nil
 }
 
-// newestOf returns the newest revision of each line within a set, and how many
-// revisions the set has.
-func (l *lineage) newestOf(k entryKey, set before) (out []candidate, count uint64, err error) {
+// newestOf returns the newest revision of each line within a set.
+func (l *lineage) newestOf(k entryKey, set before) (out []candidate, err error) {
 	lines, err := l.linesOf(k)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	for _, line := range lines {
 		at, rec, ok, err := l.latest(k, line, set)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		if !ok {
 			continue
 		}
-		c := candidate{placed: placed{k.fork, at, rec.ordinal}, rec: rec}
+		c := candidate{placed: placed{k.fork, at, rec.ordinal, rec.first}, rec: rec}
 		if c.past, err = l.pastOf(at); err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		count += rec.ordinal + 1
 		out = append(out, c)
 	}
-	return out, count, nil
+	return out, nil
 }
 
 // placeOf returns a sibling with its fork, most likely the one of its witness.
 func (l *lineage) placeOf(key string, at loc, guess uint32) (placed, error) {
 	try := func(fork uint32) (p placed, ok bool, err error) {
 		err = l.each(entryKey{fork, key}, at, func(found loc, rec historyRecord) bool {
-			p, ok = placed{fork, at, rec.ordinal}, found == at
+			p, ok = placed{fork, at, rec.ordinal, rec.first}, found == at
 			return false
 		})
 		return p, ok, err

@@ -379,8 +379,8 @@ func (g *Graph) nameCut(f *frontier, c *Cut) error {
 }
 
 // EntryAt returns a key on a fork as it stood at a cut. Its cost grows with
-// the number of chains that wrote the key, not with its history. SinceDelete
-// and First are those of now.
+// the number of chains that wrote the key, not with its history, but for what
+// stands after a delete.
 func (g *Graph) EntryAt(fork ForkID, key string, c Cut) (Entry, error) {
 	m := g.moment.Load()
 	f := m.forks.byID[fork]

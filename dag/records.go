@@ -166,6 +166,7 @@ type Head struct {
 	fork    uint32 // that it was written on
 	lam     uint64
 	ordinal uint64 // as in historyRecord
+	first   int64  // as in historyRecord
 	inline  []byte // the payload, if it is short
 }
 
@@ -236,6 +237,7 @@ func (h *Head) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(h.loc.index))
 	b = binary.AppendUvarint(b, h.lam)
 	b = binary.AppendUvarint(b, h.ordinal)
+	b = binary.AppendUvarint(b, h.lam-uint64(h.first))
 	b = binary.AppendUvarint(b, uint64(h.Time))
 	b = binary.AppendUvarint(b, h.Kind)
 	b = binary.AppendUvarint(b, flags)
@@ -274,7 +276,9 @@ func (h *Head) read(r *recordReader, chains func(line uint32) ChainID) {
 	h.fork = r.num32()
 	h.loc = loc{r.num32(), r.num(), r.num32()}
 	h.Place = Place{chains(h.loc.line), h.loc.seq, h.loc.index}
-	h.lam, h.ordinal, h.Time, h.Kind = r.num(), r.num(), int64(r.num()), r.num()
+	h.lam, h.ordinal = r.num(), r.num()
+	h.first = int64(h.lam - r.num())
+	h.Time, h.Kind = int64(r.num()), r.num()
 	flags := r.flags(flagDeleted | flagInline)
 	if h.Deleted = flags&flagDeleted != 0; h.Deleted {
 		r.bad = r.bad || flags != flagDeleted
@@ -293,6 +297,7 @@ func (h *Head) read(r *recordReader, chains func(line uint32) ChainID) {
 type historyRecord struct {
 	ordinal  uint64 // how many revisions of the key this line wrote before
 	lam      uint64
+	first    int64 // the lowest time of these and itself; at most lam, and kept as the difference
 	deleted  bool
 	siblings []loc // heads of the key in the block's causal past that the revision has not seen
 }
@@ -302,6 +307,7 @@ func (h *historyRecord) encode() []byte {
 	b = binary.AppendUvarint(b, recordVersion)
 	b = binary.AppendUvarint(b, h.ordinal)
 	b = binary.AppendUvarint(b, h.lam)
+	b = binary.AppendUvarint(b, h.lam-uint64(h.first))
 	var flags uint64
 	if h.deleted {
 		flags |= flagDeleted
@@ -318,6 +324,7 @@ func decodeHistory(b []byte) (historyRecord, error) {
 	r := recordReader{b: b}
 	r.open()
 	h := historyRecord{ordinal: r.num(), lam: r.num()}
+	h.first = int64(h.lam - r.num())
 	h.deleted = r.flags(flagDeleted) != 0
 	n := r.num()
 	for i := uint64(0); i < n && !r.bad; i++ {

@@ -21,13 +21,13 @@ type recordKind struct {
 func recordKinds() map[string]recordKind {
 	d := [32]byte(SumOf([]byte("d")))
 	heads := []Head{
-		{ID: d, Time: 1, Kind: 1, Value: d, Size: 3, loc: loc{1, 2, 3}, lam: 4, ordinal: 5, inline: []byte("abc")},
+		{ID: d, Time: 1, Kind: 1, Value: d, Size: 3, loc: loc{1, 2, 3}, lam: 4, ordinal: 5, first: 2, inline: []byte("abc")},
 		{ID: d, Time: goldenTime, Kind: 1 << 40, Value: d, Size: MaxValue, loc: loc{1 << 31, 1 << 62, 1 << 20}, lam: 1 << 60},
 		{ID: d, Time: 1, Kind: 2, Deleted: true, loc: loc{1, 2, 3}},
 		{ID: d, Kind: 1, Value: d, loc: loc{1, 0, 0}, inline: []byte{}},
 	}
 	entry := &Entry{Heads: heads, Count: 300, SinceDelete: 2, First: 7, lastDelete: order{lam: 9, chain: lineChain(2), seq: 8, index: 7, line: 2}}
-	history := &historyRecord{ordinal: 300, lam: 1 << 40, deleted: true, siblings: []loc{{1, 2, 3}, {1 << 20, 1 << 40, 0}}}
+	history := &historyRecord{ordinal: 300, lam: 1 << 40, first: 1 << 39, deleted: true, siblings: []loc{{1, 2, 3}, {1 << 20, 1 << 40, 0}}}
 	block := &blockRecord{lsn: 200, arrival: goldenTime, at: goldenTime, lam: goldenTime + 5, bundle: goldenBlocks()["block"].encode(4)}
 	whole, delta := &clockRecord{clock: clock{1: 1, 2: 300, 70_000: 1 << 40}}, &clockRecord{clock: clock{3: 4}, delta: 31}
 	line := &lineRecord{chain: goldenChain, node: goldenKey.ID(), first: 1 << 33, parent: 1 << 17}
@@ -113,11 +113,11 @@ func TestRecordsHaveOneEncoding(t *testing.T) {
 		name, kind string
 		b          []byte
 	}{
-		{"number with a zero behind", "history", []byte{1, 0x81, 0x00, 1, 0, 0}},
-		{"number beyond 64 bits", "history", []byte{1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2, 1, 0, 0}},
-		{"unknown flag", "history", []byte{1, 0, 1, 4, 0}},
-		{"line beyond 32 bits", "history", []byte{1, 0, 1, 0, 1, 0x80, 0x80, 0x80, 0x80, 0x10, 0, 0}},
-		{"more siblings than bytes", "history", []byte{1, 0, 1, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40}},
+		{"number with a zero behind", "history", []byte{1, 0x81, 0x00, 1, 0, 0, 0}},
+		{"number beyond 64 bits", "history", []byte{1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2, 1, 0, 0, 0}},
+		{"unknown flag", "history", []byte{1, 0, 1, 0, 4, 0}},
+		{"line beyond 32 bits", "history", []byte{1, 0, 1, 0, 0, 1, 0x80, 0x80, 0x80, 0x80, 0x10, 0, 0}},
+		{"more siblings than bytes", "history", []byte{1, 0, 1, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40}},
 		{"more heads than bytes", "entry", []byte{1, 0, 0, 0, 0, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40}},
 		{"line twice", "clock", []byte{1, 0, 3, 4, 3, 4}},
 		{"lines out of order", "clock", []byte{1, 0, 3, 4, 2, 4}},

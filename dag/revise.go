@@ -193,25 +193,26 @@ func (w *workspace) visible(l *lineage, k entryKey, id RevisionID, set before) (
 	return false, nil
 }
 
-// record makes the history record of a new revision and sets head.ordinal.
+// record makes the history record of a new revision and sets what head has of
+// it.
 func (w *workspace) record(a *applying, k entryKey, e *Entry, head *Head, seen []bool) (historyRecord, error) {
-	rec := historyRecord{lam: head.lam, deleted: head.Deleted}
+	rec := historyRecord{lam: head.lam, first: head.Time, deleted: head.Deleted}
 	h := w.lineage()
 	switch {
 	case e.Count == 0:
 	case len(e.Heads) == 1 && e.Heads[0].loc.line == head.loc.line && e.Heads[0].fork == k.fork:
 		// The only head of all is the newest of its line.
-		rec.ordinal = e.Heads[0].ordinal + 1
+		rec.ordinal, rec.first = e.Heads[0].ordinal+1, min(rec.first, e.Heads[0].first)
 	default:
 		_, last, ok, err := h.latest(k, head.loc.line, before{next: func(uint32) uint64 { return head.loc.seq + 1 }})
 		if err != nil {
 			return rec, err
 		}
 		if ok {
-			rec.ordinal = last.ordinal + 1
+			rec.ordinal, rec.first = last.ordinal+1, min(rec.first, last.first)
 		}
 	}
-	head.ordinal = rec.ordinal
+	head.ordinal, head.first = rec.ordinal, rec.first
 	if !slices.Contains(seen, false) {
 		return rec, nil
 	}
@@ -219,7 +220,7 @@ func (w *workspace) record(a *applying, k entryKey, e *Entry, head *Head, seen [
 	if err != nil {
 		return rec, err
 	}
-	heads, _, err := h.headsOf(k.key, sources)
+	heads, err := h.headsOf(k.key, sources, &Entry{})
 	if err != nil {
 		return rec, err
 	}
