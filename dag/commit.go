@@ -115,35 +115,57 @@ func (q *commitQueue) pass() {
 	q.waiting[0].turn <- true
 }
 
-// lead writes one batch for everyone who waits, self among them.
+// errUnfinished is the answer to commits whose batch ended in the middle: in a
+// panic, or because a commit function ended its goroutine.
+var errUnfinished = errors.New("a write ended in the middle")
+
+// lead writes one batch for everyone who waits, self among them. However it
+// ends, nobody is left waiting.
 func (g *Graph) lead(self *waiter) (Receipt, error) {
-	group := g.commitGroup()
-	g.queue.pass()
-	for _, w := range group {
-		if w != self {
-			w.turn <- false
+	var group []*waiter
+	defer func() {
+		g.queue.pass()
+		for _, w := range group {
+			if w != self {
+				w.turn <- false
+			}
 		}
-	}
+	}()
+	g.commitGroup(&group)
 	return self.receipt, self.err
 }
 
 // commitGroup takes the queue and writes it, holding the write lock.
-func (g *Graph) commitGroup() []*waiter {
+func (g *Graph) commitGroup(group *[]*waiter) {
 	g.writeMu.Lock()
 	defer g.writeMu.Unlock()
-	group := g.queue.take()
-	rest := group
+	*group = g.queue.take()
+	rest, finished := *group, false
+	defer func() {
+		if !finished {
+			failAll(rest, g.fail(errUnfinished))
+		}
+	}()
 	for len(rest) > 0 {
 		n, err := g.commitBatch(rest)
 		if err != nil {
-			for _, w := range rest {
-				w.receipt, w.err = Receipt{}, err
-			}
-			return group
+			failAll(rest, err)
+			break
 		}
 		rest = rest[n:]
 	}
-	return group
+	finished = true
+}
+
+// failAll gives waiters the error of their batch; one whose own function has
+// failed keeps that error.
+func failAll(ws []*waiter, err error) {
+	for _, w := range ws {
+		w.receipt = Receipt{}
+		if w.err == nil {
+			w.err = err
+		}
+	}
 }
 
 // commitBatch writes one batch with as many waiters as fit, and returns how

@@ -264,7 +264,12 @@ func (g *Graph) loadRoster() (*roster, error) {
 			return nil, corrupt("membership operation %d of block %s: %s", e.index, p.id, err)
 		}
 		place.index = e.index
-		r = r.with(memberEvent{op, place, order{lam: rec.lam, chain: p.block.Chain, seq: place.seq, index: e.index, block: orderID(p.id[:])}})
+		ps, err := g.pastOf(place)
+		if err != nil {
+			return nil, err
+		}
+		author := g.moment.Load().front.lines[place.line].node
+		r = r.with(memberEvent{op, author, ps, place, order{lam: rec.lam, chain: p.block.Chain, seq: place.seq, index: e.index, block: orderID(p.id[:])}})
 	}
 	return r, nil
 }

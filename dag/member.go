@@ -35,9 +35,16 @@ type Member struct {
 
 // memberEvent is a membership operation that is not void.
 type memberEvent struct {
-	op    MemberOp
-	loc   loc
-	order order
+	op     MemberOp
+	author NodeID
+	past   past // of its block
+	loc    loc
+	order  order
+}
+
+// concurrent reports whether neither event has seen the other.
+func (e *memberEvent) concurrent(f *memberEvent) bool {
+	return !e.past.covers(f.loc.line, f.loc.seq) && !f.past.covers(e.loc.line, e.loc.seq)
 }
 
 // roster is the list of membership operations, in an order that extends
@@ -53,7 +60,7 @@ func (r *roster) with(e memberEvent) *roster {
 	slices.SortFunc(next.events, func(a, b memberEvent) int {
 		return cmp.Or(a.order.compare(b.order), bytes.Compare(a.order.block[:], b.order.block[:]))
 	})
-	next.now = fold(next.events, func(loc) bool { return true })
+	next.now = next.fold()
 	return next
 }
 
@@ -68,19 +75,28 @@ func (r *roster) role(node NodeID, covers func(loc) bool) Role {
 	return ""
 }
 
-func fold(events []memberEvent, covers func(loc) bool) map[NodeID]Member {
+// fold computes who may connect: of the whole applied set, the last operation
+// on each node. An operation that is concurrent with the removal of its author
+// has no effect, unless it is a removal itself: so a removed admin cannot add
+// himself back, and of two that remove each other both are out.
+func (r *roster) fold() map[NodeID]Member {
 	now := map[NodeID]Member{}
-	for _, e := range events {
-		if covers(e.loc) {
+	for i := range r.events {
+		e := &r.events[i]
+		if e.op.Role == RoleRemoved {
+			delete(now, e.op.Node)
+		} else if !r.outlawed(e) {
 			now[e.op.Node] = Member(e.op)
 		}
 	}
-	for id, m := range now {
-		if m.Role == RoleRemoved {
-			delete(now, id)
-		}
-	}
 	return now
+}
+
+// outlawed reports whether an event's author was removed concurrently.
+func (r *roster) outlawed(e *memberEvent) bool {
+	return slices.ContainsFunc(r.events, func(f memberEvent) bool {
+		return f.op.Role == RoleRemoved && f.op.Node == e.author && f.concurrent(e)
+	})
 }
 
 // Members returns the member list of everything applied, in order of name,

@@ -352,7 +352,7 @@ func (w *workspace) applyMember(a *applying, index uint32, op Op) (void string) 
 		return "its author was no admin"
 	}
 	at := loc{line: a.past.line, seq: a.past.seq, index: index}
-	w.roster = w.roster.with(memberEvent{m, at, order{lam: a.rec.lam, chain: a.p.block.Chain, seq: at.seq, index: index, block: orderID(a.p.id[:])}})
+	w.roster = w.roster.with(memberEvent{m, node, a.past, at, order{lam: a.rec.lam, chain: a.p.block.Chain, seq: at.seq, index: index, block: orderID(a.p.id[:])}})
 	w.state.ops++
 	w.batch.Put(lsnIndexKey(tagMember, a.rec.lsn, index), nil)
 	return ""
