@@ -50,7 +50,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	if d.replica, err = openReplica(ctx, d.dir, d.config, opening{announce: d.announce}); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.close()) }()
+	defer func() { err = errors.Join(err, closeReplica(d.dir, d.replica)) }()
 	if err := d.callSelf(ctx); err != nil {
 		return err
 	}
@@ -89,6 +89,9 @@ func openReplica(ctx context.Context, dir *directory, c Config, how opening) (*R
 	if err := finishRebuild(dir); err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
 	}
+	if err := dir.expectStore(); err != nil {
+		return nil, fmt.Errorf("open data of %s: %w", dir.path, err)
+	}
 	place, err := fingerprint(dir.path)
 	if err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
@@ -97,23 +100,21 @@ func openReplica(ctx context.Context, dir *directory, c Config, how opening) (*R
 		Dir:         dir.store(),
 		Key:         dir.key,
 		Fingerprint: place,
-		Name:        c.Name,
-		Zone:        c.Zone,
 		Logger:      c.Logger,
 		Announce:    how.announce,
-		Unfounded:   how.unfounded,
+		Unfounded:   true, // until it is known that nothing has gone
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open data of %s: %w", dir.path, explain(dir.path, err))
 	}
-	return r, nil
-}
-
-func (d *Daemon) close() error {
-	if err := d.replica.Close(); err != nil {
-		return fmt.Errorf("close data of %s: %w", d.dir.path, explain(d.dir.path, err))
+	err = dir.consumeStop(r.Graph())
+	if err == nil && !how.unfounded {
+		err = r.found(ctx, c.Name, c.Zone)
 	}
-	return nil
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open data of %s: %w", dir.path, explain(dir.path, err)), r.Close())
+	}
+	return r, nil
 }
 
 func (d *Daemon) service() rpc.Service {

@@ -19,6 +19,7 @@ import (
 //	lock           locked while a process uses the directory; its number
 //	node.key       the node's secret key, see key.go
 //	store/         the LevelDB
+//	stopped        what the store held at the last clean stop, see stopped.go
 //	crush.conf     configuration, if the operator wrote one
 //	crush.sock     the Unix socket, while a daemon runs
 const (

@@ -112,7 +112,7 @@ func JoinData(ctx context.Context, c Config, r rpc.JoinRequest) (joined rpc.Join
 	if err != nil {
 		return rpc.Joined{}, err
 	}
-	defer func() { err = errors.Join(err, replica.Close()) }()
+	defer func() { err = errors.Join(err, closeReplica(dir, replica)) }()
 	h, err := newHost(c, dir, replica.Graph())
 	if err != nil {
 		return rpc.Joined{}, err

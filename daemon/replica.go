@@ -77,12 +77,21 @@ func OpenReplica(ctx context.Context, cfg ReplicaConfig) (*Replica, error) {
 		return nil, outward(errors.Join(err, store.Close()))
 	}
 	r.graph = g
-	if g.Cluster().IsZero() && g.Joining().IsZero() && !cfg.Unfounded {
-		if _, err := g.Found(ctx, dag.Member{Name: cfg.Name, Zone: cfg.Zone}); err != nil {
-			return nil, outward(errors.Join(err, g.Close()))
+	if !cfg.Unfounded {
+		if err := r.found(ctx, cfg.Name, cfg.Zone); err != nil {
+			return nil, errors.Join(err, g.Close())
 		}
 	}
 	return r, nil
+}
+
+// found makes a cluster of this node alone, unless it has or joins one.
+func (r *Replica) found(ctx context.Context, name, zone string) error {
+	if !r.graph.Cluster().IsZero() || !r.graph.Joining().IsZero() {
+		return nil
+	}
+	_, err := r.graph.Found(ctx, dag.Member{Name: name, Zone: zone})
+	return outward(err)
 }
 
 // Close waits for the write under way and closes the store.

@@ -46,6 +46,9 @@ func verifyData(ctx context.Context, path string, yield func(rpc.Fault, error) b
 			err = nil
 		}
 	}()
+	if err := dir.expectStore(); err != nil {
+		return err
+	}
 	if _, err := os.Stat(dir.store()); errors.Is(err, fs.ErrNotExist) {
 		return nil // an identity that has written nothing
 	}
@@ -53,7 +56,7 @@ func verifyData(ctx context.Context, path string, yield func(rpc.Fault, error) b
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.Close()) }()
+	defer func() { err = errors.Join(err, closeReplica(dir, r)) }()
 	for f, err := range faults(ctx, r, dir.path) {
 		if err != nil {
 			return err
@@ -135,6 +138,9 @@ func RebuildData(ctx context.Context, path string, progress dag.Progress, report
 	}
 	if out.Rebuilt, err = rebuildInto(ctx, dir.store(), fresh, progress, report); err != nil {
 		return out, errors.Join(outward(err), os.RemoveAll(fresh))
+	}
+	if err := dir.forgetStop(); err != nil {
+		return out, err
 	}
 	out.Old = dir.store() + ".old-" + time.Now().UTC().Format("20060102T150405")
 	if err := os.Rename(dir.store(), out.Old); err != nil {

@@ -182,6 +182,7 @@ func TestDamage(t *testing.T) {
 	}
 	whole.stop()
 	whole.start() // what is in the journal goes into a table
+	whole.must("put", "last", "stands in the journal alone")
 	whole.stop()
 	for name, damage := range map[string]struct {
 		do   func(t *testing.T, n *node)
@@ -190,6 +191,9 @@ func TestDamage(t *testing.T) {
 		"flipped table":    {func(t *testing.T, n *node) { flip(t, storeFile(t, n, "*.ldb")) }, 0},
 		"cut table":        {func(t *testing.T, n *node) { truncate(t, storeFile(t, n, "*.ldb")) }, 0},
 		"missing table":    {func(t *testing.T, n *node) { remove(t, storeFile(t, n, "*.ldb")) }, 0},
+		"flipped journal":  {func(t *testing.T, n *node) { flip(t, storeFile(t, n, "*.log")) }, keys - 1},
+		"missing journal":  {func(t *testing.T, n *node) { remove(t, storeFile(t, n, "*.log")) }, keys - 1},
+		"missing store":    {func(t *testing.T, n *node) { removeAll(t, filepath.Join(n.dir, "store")) }, 0},
 		"flipped CURRENT":  {func(t *testing.T, n *node) { flip(t, storeFile(t, n, "CURRENT")) }, keys},
 		"missing manifest": {func(t *testing.T, n *node) { remove(t, storeFile(t, n, "MANIFEST-*")) }, keys},
 		"flipped manifest": {func(t *testing.T, n *node) { flip(t, storeFile(t, n, "MANIFEST-*")) }, keys},
@@ -251,6 +255,13 @@ func truncate(t *testing.T, name string) {
 		err = os.Truncate(name, info.Size()/2)
 	}
 	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func removeAll(t *testing.T, name string) {
+	t.Helper()
+	if err := os.RemoveAll(name); err != nil {
 		t.Fatal(err)
 	}
 }
