@@ -18,11 +18,13 @@ type lab struct {
 	t *testing.T
 }
 
-func newLab(t *testing.T, name string) *lab {
+func newLab(t *testing.T, name string) *lab { return newLabOf(t, name, false) }
+
+func newLabOf(t *testing.T, name string, unfounded bool) *lab {
 	t.Helper()
 	var tick int64
 	r, err := OpenReplica(t.Context(), ReplicaConfig{
-		Store: dagtest.NewMem(), Key: dag.NewNodeKey(dag.SumOf([]byte(name))), Name: name,
+		Store: dagtest.NewMem(), Unfounded: unfounded, Key: dag.NewNodeKey(dag.SumOf([]byte(name))), Name: name,
 		Now: func() time.Time { tick++; return time.UnixMilli(1_700_000_000_000 + tick) },
 	})
 	if err != nil {
