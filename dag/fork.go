@@ -165,18 +165,23 @@ func (f *forkState) label() forkLabel {
 // first: not revived ones before revived ones, then who got it first.
 func (t *forkTable) labelled(name string) []*forkState {
 	var out []*forkState
-	when := map[uint32]order{}
+	when := map[uint32]uint64{}
 	for _, num := range t.byLabel[name] {
 		f := t.byNum[num]
-		i := slices.IndexFunc(f.labels, func(l forkLabel) bool { return l.name == name })
-		if i < 0 || f.deleted() {
+		if f.deleted() {
 			continue
 		}
-		when[num] = f.labels[i].order
-		out = append(out, f)
+		for _, l := range f.labels { // two nodes can give the same at once
+			if first, ok := when[num]; l.name == name && (!ok || l.order.lam < first) {
+				when[num] = l.order.lam
+			}
+		}
+		if _, ok := when[num]; ok {
+			out = append(out, f)
+		}
 	}
 	slices.SortFunc(out, func(a, b *forkState) int {
-		return cmp.Or(cmp.Compare(len(a.deletes), 0)-cmp.Compare(len(b.deletes), 0), cmp.Compare(when[a.num].lam, when[b.num].lam), bytes.Compare(a.id[:], b.id[:]))
+		return cmp.Or(cmp.Compare(len(a.deletes), 0)-cmp.Compare(len(b.deletes), 0), cmp.Compare(when[a.num], when[b.num]), bytes.Compare(a.id[:], b.id[:]))
 	})
 	return out
 }
@@ -273,7 +278,9 @@ func (t *forkTable) pointer(name string) (pointer, bool) {
 	if ps == nil {
 		return pointer{}, false
 	}
-	p := slices.MaxFunc(ps.now, func(a, b pointer) int { return a.order.compare(b.order) })
+	p := slices.MaxFunc(ps.now, func(a, b pointer) int {
+		return cmp.Or(a.order.compare(b.order), bytes.Compare(a.order.block[:], b.order.block[:]))
+	})
 	return p, !p.gone
 }
 

@@ -93,8 +93,14 @@ func (o *forkOps) create(at *opPlace, op ForkOp) (uint32, string, error) {
 	}
 	var f *forkState
 	if old := o.t.byID[id]; old != nil {
-		if o.known(at, id) != nil {
-			return 0, "", nil // naming it again changes nothing
+		if o.known(at, id) != nil { // naming it again changes nothing, unless it was deleted
+			if old.id == defaultFork {
+				return 0, "", nil
+			}
+			if next := o.touched(old, at); next != old {
+				o.t = o.t.set(next)
+			}
+			return old.num, "", nil
 		}
 		c := *old
 		f = &c

@@ -382,6 +382,9 @@ func (tx *Tx) forkOp(op Op) error {
 		past: past{w.front.all(), tx.b.line, blk.Seq}, block: blk, lam: uint64(blk.Time),
 		index: uint32(len(blk.Ops) + len(tx.ops)),
 	}
+	for _, l := range w.front.lines[1:] {
+		at.lam = max(at.lam, l.lam+1)
+	}
 	if at.past.line == 0 {
 		at.past.line = uint32(len(w.front.lines))
 	}
