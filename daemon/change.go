@@ -118,6 +118,10 @@ func (r *Replica) Apply(ctx context.Context, q rpc.ApplyRequest) (rpc.Applied, e
 		}
 		surplus = slices.DeleteFunc(present, func(key string) bool { return wanted[key] })
 	}
+	parts := splitFiles(q.Files)
+	if len(parts) > 1 && !q.Plan {
+		return r.applyParts(ctx, f, &q, parts, surplus)
+	}
 	var out rpc.Applied
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
 		out = rpc.Applied{Plan: q.Plan, Created: []string{}, Changed: []string{}, Deleted: []string{}}
@@ -140,7 +144,6 @@ var errPlanned = errors.New("planned only")
 // checkFiles refuses bad keys and values before anything is written.
 func checkFiles(q *rpc.ApplyRequest) (wanted map[string]bool, err error) {
 	wanted = make(map[string]bool, len(q.Files))
-	total := 0
 	for _, file := range q.Files {
 		if err := checkKey(file.Key); err != nil {
 			return nil, failure(rpc.CodeOf(err), "%q: %s", file.Key, err)
@@ -155,10 +158,6 @@ func checkFiles(q *rpc.ApplyRequest) (wanted map[string]bool, err error) {
 			return nil, failure(rpc.CodeInvalid, "the key %q does not start with the prefix %q", file.Key, q.Prefix)
 		}
 		wanted[file.Key] = true
-		total += len(file.Value)
-	}
-	if total > dag.MaxBlock {
-		return nil, failure(rpc.CodeTooLarge, "the files have %d bytes together, the limit of one atomic change is %d: apply parts of it", total, dag.MaxBlock)
 	}
 	return wanted, nil
 }
