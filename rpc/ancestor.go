@@ -44,7 +44,8 @@ func (x *exchange) serveAncestor(path string) error {
 		x.fork = segments[1]
 		return x.ancestorInfo()
 	case n == 4 && (segments[2] == "fork" || segments[2] == "merge"):
-		return x.ancestorFork()
+		x.fork = segments[1]
+		return x.ancestorFork(segments[2], segments[3])
 	}
 	return &Error{Code: CodeNotFound, Message: "there is no such route: a slash of a key is sent as %2F"}
 }
@@ -238,13 +239,39 @@ func (x *exchange) ancestorInfo() error {
 	})
 }
 
-// ancestorFork stands for the ancestor's fork and merge.
-func (x *exchange) ancestorFork() error {
+// ancestorFork forks a key to another fork, or merges it into one.
+func (x *exchange) ancestorFork(change, target string) error {
 	if x.r.Method != http.MethodPost {
 		return x.methodError(http.MethodPost)
 	}
-	return x.writeBody(http.StatusNotFound, contentJSON,
-		[]byte(`{"error":"not_found","message":"this build has no forks and merges yet","status":"error"}`))
+	forks := x.Service.AncestorForks
+	if forks == nil {
+		return x.writeBody(http.StatusNotFound, contentJSON,
+			[]byte(`{"error":"not_found","message":"this daemon serves no forks and merges","status":"error"}`))
+	}
+	var err error
+	if change == "fork" {
+		err = forks.ForkKey(x.r.Context(), x.key, x.fork, target)
+	} else {
+		err = forks.MergeKey(x.r.Context(), x.key, x.fork, target)
+	}
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeNotFound {
+		return x.ancestorMissing(e.Message)
+	}
+	if err != nil {
+		return err
+	}
+	return x.writeBody(http.StatusOK, contentJSON, []byte(ancestorOK))
+}
+
+// ancestorMissing answers 404 with the ancestor's word for it.
+func (x *exchange) ancestorMissing(word string) error {
+	switch word {
+	case "source_not_found", "target_not_found":
+	default:
+		word = "not_found"
+	}
+	return x.writeBody(http.StatusNotFound, contentJSON, []byte(`{"error":"`+word+`","status":"error"}`))
 }
 
 // ancestorKeys streams "FORK:KEY" of every fork, or those of one fork below a

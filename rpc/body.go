@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -56,6 +58,29 @@ func (x *exchange) readJSON(v any) error {
 		return err
 	}
 	return decodeStrictly(bytes.NewReader(data), v)
+}
+
+// readFull is readJSON of a body of up to limit bytes some of whose members
+// must not be "": a script's variable that is not set must not turn a condition
+// into none.
+func (x *exchange) readFull(v any, limit int64, members ...string) error {
+	data, err := x.readBody(limit, "the request's body is too large: at most %d bytes")
+	if err != nil {
+		return err
+	}
+	if err := decodeStrictly(bytes.NewReader(data), v); err != nil {
+		return err
+	}
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(data, &given); err != nil {
+		return invalid("the request's body must be a JSON object")
+	}
+	for name, value := range given {
+		if string(value) == `""` && slices.Contains(members, strings.ToLower(name)) {
+			return invalid(quote(name) + " is empty: leave it out, or give it a value")
+		}
+	}
+	return nil
 }
 
 func decodeStrictly(r io.Reader, v any) error {

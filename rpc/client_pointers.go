@@ -56,7 +56,7 @@ func (c *Client) removePointer(ctx context.Context, path string, r PointRequest)
 
 // Reset implements [Resets].
 func (c *Client) Reset(ctx context.Context, r ResetRequest) (Reset, error) {
-	return post[Reset](ctx, c, c.forkPath(r.Fork, "reset", ""), r.Claim, resetBody{Prefix: r.Prefix, To: r.To, Plan: r.Plan})
+	return post[Reset](ctx, c, c.forkPath(r.Fork, "reset", ""), r.Claim, resetBody{Prefix: &r.Prefix, To: r.To, Plan: r.Plan})
 }
 
 // Undo implements [Resets].

@@ -31,18 +31,25 @@ type fake struct {
 	faults []Fault
 	added  []Member
 	last   any // the request of the last write
+
+	removed  map[string]bool // forks
+	unmerged map[string]bool // forks that only force removes
+	open     []Conflict
+	pointers map[string]PointerInfo // tags, and aliases, which have a fork
 }
 
 func newFake() *fake {
 	return &fake{
 		forks:   map[string]map[string][]LogEntry{dag.DefaultForkName: {}},
 		changed: make(chan struct{}),
+		removed: map[string]bool{}, unmerged: map[string]bool{}, pointers: map[string]PointerInfo{},
 	}
 }
 
 func (f *fake) service() Service {
 	return Service{
 		Values: f, Histories: f, Changes: f, Ancestry: f, Node: f,
+		Forks: f, Merges: f, Pointers: f, Resets: f, AncestorForks: f,
 		Metrics: func(w io.Writer) error { _, err := io.WriteString(w, "crush_keys 1\n"); return err },
 	}
 }

@@ -24,9 +24,9 @@ type (
 		Expect string `json:"expect,omitempty"`
 	}
 	resetBody struct {
-		Prefix string `json:"prefix"`
-		To     string `json:"to"`
-		Plan   bool   `json:"plan,omitempty"`
+		Prefix *string `json:"prefix"` // "" is every key, so it must be said
+		To     string  `json:"to"`
+		Plan   bool    `json:"plan,omitempty"`
 	}
 	undoBody struct {
 		Block string `json:"block,omitempty"`

@@ -43,8 +43,8 @@ type ForkSource struct {
 // ForkRequest makes a fork.
 type ForkRequest struct {
 	Name   string  `json:"name"`
-	From   string  `json:"from"` // "" for default
-	At     string  `json:"at"`   // as in GetRequest, or a tag; "" for now
+	From   string  `json:"from,omitempty"` // "" for default
+	At     string  `json:"at,omitempty"`   // as in GetRequest, or a tag; "" for now
 	Filter *Filter `json:"filter,omitempty"`
 	Claim
 }
@@ -211,9 +211,11 @@ type Merges interface {
 	// plan with ErrConflict; when the plan to apply has moved, a fresh one with
 	// ErrStale.
 	Merge(ctx context.Context, r MergeRequest) (Merged, error)
-	// Conflicts yields the open conflicts of a fork, of all if fork is "".
+	// Conflicts yields the open conflicts of a fork, of all if fork is "", in
+	// byte order of fork, key and path.
 	Conflicts(ctx context.Context, fork, prefix string) iter.Seq2[Conflict, error]
 	Resolve(ctx context.Context, r ResolveRequest) (Written, error)
+	// Diff yields the keys in byte order.
 	Diff(ctx context.Context, r DiffRequest) iter.Seq2[Difference, error]
 	Pick(ctx context.Context, r PickRequest) (Written, error)
 }

@@ -45,7 +45,7 @@ func TestPathTricks(t *testing.T) {
 		{"GET", "/api", 404, "no such route"},
 		{"GET", "/api/v2/status", 404, "no such route"},
 		{"GET", "/-/nothing", 404, "no such route"},
-		{"GET", "/api/v1/forks/default", 404, "no such route"},
+		{"GET", "/api/v1/forks/default/nothing", 404, "no such route"},
 		{"POST", "/api/v1/status", 405, "it takes GET, HEAD"},
 		{"PATCH", "/api/v1/forks/default/kv/a", 405, "it takes DELETE, GET, HEAD, PUT"},
 		{"GET", "/api/v1/forks/default/kv/a?path=/b", 400, "not known here"},
@@ -314,7 +314,7 @@ func TestOpenAPIHoldsTheRoutes(t *testing.T) {
 				t.Errorf("%s %s: operation id %q", method, path, op.OperationID)
 			}
 			ids[op.OperationID] = true
-			target := strings.NewReplacer("{fork}", "default", "{key}", "k", "{id}", "zzzzzz").Replace(path)
+			target := strings.NewReplacer("{fork}", "default", "{key}", "k", "{id}", "zzzzzz", "{name}", "n").Replace(path)
 			if op.OperationID == "watch" {
 				target += "?wait=0s" // else it has no end
 			}
@@ -412,13 +412,20 @@ func FuzzBodies(f *testing.F) {
 	f.Add([]byte(`{"files":[{"key":"a","value":"1"}]}`), true)
 	f.Add([]byte("{\"key\":\"a\",\"value\":\"\"}\n"), false)
 	f.Add([]byte(`{"key":"k","to":"x"}`), true)
+	f.Add([]byte(`{"name":"n","from":"default","filter":{"keys":["k"]},"fork":"default"}`), true)
+	f.Add([]byte(`{"source":"a","into":"b","resolve":[{"key":"k","value":"v"}],"plan":true}`), true)
+	f.Add([]byte(`{"key":"k","take":"a","value_base64":"/w==","revision":"r","prefix":"","to":"t"}`), true)
 	h := NewHandler(HandlerConfig{Service: newFake().service()})
 	f.Fuzz(func(t *testing.T, body []byte, object bool) {
 		content := contentLines
 		if object {
 			content = contentJSON
 		}
-		for _, target := range []string{"/api/v1/forks/default/batch?plan=true", "/api/v1/forks/default/rollback", "/api/v1/members", "/api/v1/join"} {
+		for _, target := range []string{
+			"/api/v1/forks/default/batch?plan=true", "/api/v1/forks/default/rollback", "/api/v1/members", "/api/v1/join",
+			"/api/v1/forks", "/api/v1/merge", "/api/v1/resolve", "/api/v1/pick", "/api/v1/tags", "/api/v1/aliases",
+			"/api/v1/forks/default/rename", "/api/v1/forks/default/reset", "/api/v1/forks/default/undo",
+		} {
 			w := call(h, "POST", target, strings.NewReader(string(body)), "Content-Type", content)
 			if w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
 				t.Fatalf("%s %q: %d %s", target, body, w.Code, w.Body)

@@ -60,6 +60,20 @@ func TestJSONRoundTrips(t *testing.T) {
 		"joined":         Joined{Cluster: dag.ClusterID{2}, Via: dag.NodeID{1}, Blocks: 2},
 		"file":           File{Key: "k", Value: []byte("v")},
 		"binary file":    File{Key: "k", Value: []byte{0xff}},
+		"fork":           ForkInfo{ID: dag.ForkID{1}, Name: "n~1", Labels: []string{"n"}, Deleted: true, Clash: true, From: []ForkSource{{Fork: dag.ForkID{2}, Name: "f", Filter: &Filter{Keys: []string{"k"}, Scopes: []string{"a/**"}, SkipKeys: []string{"s"}, Skips: []string{"*"}}, Creation: true}}},
+		"new fork":       ForkInfo{Labels: []string{}, From: []ForkSource{}},
+		"fork request":   ForkRequest{Name: "n", From: "f", At: "t", Filter: &Filter{Keys: []string{"k"}}},
+		"merge request":  MergeRequest{Source: "a", Into: "b", OnConflict: OnConflictLWW, Resolve: []Resolution{{Key: "k", Side: "a"}, {Key: "l", Value: new([]byte("<v>"))}, {Key: "m", Value: &[]byte{0xff}}, {Key: "n", Value: &[]byte{}}}, Skip: []string{"s"}, Reject: []string{"r"}, Plan: true, Apply: "p"},
+		"merged":         Merged{Plan: "p", Source: "a", Into: "b", Clean: []MergedKey{{"k", "created"}}, Skipped: []string{"s"}, Conflicts: []Conflict{testConflict}, Settled: []MergedKey{{"l", "same"}}, Overrides: []string{"o"}, Applied: true, Unchanged: true, Block: &dag.BlockID{3}},
+		"resolve":        ResolveRequest{KeyRef: KeyRef{"f", "k"}, ID: "i", State: "s", Take: "a", Value: new([]byte("v")), Delete: true},
+		"resolve binary": ResolveRequest{ID: "i", Value: &[]byte{0xff}},
+		"resolve empty":  ResolveRequest{ID: "i", Value: &[]byte{}},
+		"pick":           PickRequest{Revision: "r", Into: "f"},
+		"difference":     Difference{Key: "k", Change: "changed", A: []byte{}, B: []byte{0xff}},
+		"created":        Difference{Key: "k", Change: "created", B: []byte("b")},
+		"reset":          Reset{Written: written, Changed: []MergedKey{{"k", "changed"}}, Plan: true},
+		"tag":            PointerInfo{Name: "n", Cut: []dag.BlockID{{1}}, Time: testTime, Clash: true},
+		"alias":          PointerInfo{Name: "n", Fork: "f"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, err := json.Marshal(v)
@@ -98,7 +112,22 @@ func TestJSONForms(t *testing.T) {
 			`{"revision":"","block":"","parents":[],"key":"k","fork":"","kind":"","node":"","author":"","time":"2026-01-02T03:04:05.678Z",` +
 				`"message":"","size":0,"deleted":false,"head":false,"cursor":""}`,
 		},
-		"applied": {Applied{}, `{"created":[],"changed":[],"deleted":[],"unchanged":0,"block":""}`},
+		"fork": {
+			ForkInfo{Name: "n", From: []ForkSource{{Name: "f"}}},
+			`{"id":"","name":"n","labels":[],"deleted":false,"clash":false,"from":[{"fork":"","name":"f","creation":false}]}`,
+		},
+		"merged": {
+			Merged{Plan: "p", Source: "a", Into: "b"},
+			`{"plan":"p","source":"a","into":"b","clean":[],"skipped":[],"conflicts":[],"settled":[],"overrides":[],"applied":false}`,
+		},
+		"difference": {Difference{Key: "k", Change: "changed", A: []byte("a"), B: []byte{0xff}}, `{"key":"k","change":"changed","a":"a","b_base64":"/w=="}`},
+		"reset":      {Reset{}, `{"revision":"","block":"","heads":[],"token":"","conflict":false,"changed":[]}`},
+		"tag":        {PointerInfo{Name: "n", Time: testTime.Add(time.Microsecond)}, `{"name":"n","time":"2026-01-02T03:04:05.678Z"}`},
+		"claims go in headers": {
+			MergeRequest{Source: "a", Into: "b", Claim: Claim{"ann", "m"}}, `{"source":"a","into":"b"}`,
+		},
+		"resolution": {Resolution{Key: "k", Value: new([]byte("v"))}, `{"key":"k","value":"v"}`},
+		"applied":    {Applied{}, `{"created":[],"changed":[],"deleted":[],"unchanged":0,"block":""}`},
 		"info": {
 			Info{Key: "k", First: testTime, Last: testTime},
 			`{"key":"k","revision_count":0,"heads":[],"fork":"","deleted":false,"conflict":false,"size":0,"token":"","kind":"",` +
@@ -143,6 +172,7 @@ func FuzzUnmarshal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, v := range []any{
 			new(Entry), new(LogEntry), new(Event), new(Written), new(RolledBack), new(Info), new(Shown), new(Applied), new(Status), new(Joined), new(File),
+			new(ForkInfo), new(ForkRequest), new(MergeRequest), new(Merged), new(ResolveRequest), new(Difference), new(Reset), new(PointerInfo),
 		} {
 			if json.Unmarshal(data, v) != nil {
 				continue

@@ -38,6 +38,9 @@ const maxToken = 4 << 10
 // serveNative serves /api/v1/… and /-/….
 func (x *exchange) serveNative(path string) error {
 	route, err := x.native.find(x, path)
+	if err == nil {
+		err = route.noun.check(&x.Service)
+	}
 	if err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ func (x *exchange) given(name string) (value string, given bool) {
 
 // neverEmpty are the query parameters whose empty value would mean that they
 // are not there: the newest value is not what ?rev= asks for.
-var neverEmpty = []string{"at", "rev", "since"}
+var neverEmpty = []string{"at", "expect", "fork", "rev", "since"}
 
 // flag reads a query parameter that is true or false.
 func (x *exchange) flag(name string) (bool, error) {

@@ -13,12 +13,18 @@ type object = map[string]any
 
 // parameters describes the query parameters and headers of the table.
 var parameters = map[string]string{
+	"a":           "A fork, or FORK@AT with AT an RFC 3339 time, a block or a tag.",
 	"after":       "Continue after this element: the member next of the page before.",
 	"at":          "Read the view at an RFC 3339 time, or at a block's CID or its distinctive part.",
 	"author":      "Only revisions of this author.",
+	"b":           "As a: what to compare it with.",
 	"bare":        "true: leave block, node, author and message out, which is faster.",
 	"create_fork": "true: name the fork into being if it does not exist.",
+	"expect":      "Only if the alias points at this fork, else 412.",
+	"force":       "true: also with writes that no other fork has.",
+	"fork":        "Only of this fork.",
 	"idle":        "A duration: an event of type idle at the end of the feed, and then this often.",
+	"key":         "Only this key, or those below it if it ends in a slash.",
 	"limit":       "The most elements; 1,000 if not given (lines: all), at most 10,000.",
 	"meta":        "true: leave values out.",
 	"node":        "Only revisions of this node.",
@@ -109,7 +115,9 @@ func parameter(name, in string) object {
 }
 
 // lineSchemas are the elements of the lists that can also come as lines.
-var lineSchemas = map[string]string{"Entries": "Entry", "Log": "LogEntry", "Events": "Event", "Fault": "Fault"}
+var lineSchemas = map[string]string{
+	"Entries": "Entry", "Log": "LogEntry", "Events": "Event", "Fault": "Fault", "Conflicts": "Conflict", "Differences": "Difference",
+}
 
 func (r *route) responses() object {
 	content := object{}
@@ -142,15 +150,20 @@ func schemas() object {
 	out := object{
 		"Error": object{"type": "object", "properties": object{"error": object{
 			"type": "object", "properties": object{"code": codeSchema(), "message": object{"type": "string"}},
-		}}},
-		"Keys":     listSchema("keys", object{"type": "string"}),
-		"Entries":  listSchema("entries", reference("Entry")),
-		"Log":      listSchema("log", reference("LogEntry")),
-		"Peers":    listSchema("peers", reference("Peer")),
-		"Members":  listSchema("members", reference("Member")),
-		"Events":   object{"type": "object", "properties": object{"events": arraySchema(reference("Event")), "cursor": object{"type": "string"}}},
-		"Shown":    object{"type": "object", "properties": object{"revision": reference("LogEntry"), "block": reference("Block"), "conflict": reference("Conflict")}},
-		"Rollback": object{"type": "object", "required": []string{"key", "to"}, "properties": object{"key": object{"type": "string"}, "to": object{"type": "string"}, "plan": object{"type": "boolean"}}},
+		}, "plan": reference("Merged")}},
+		"Conflicts":   listSchema("conflicts", reference("Conflict")),
+		"Differences": listSchema("differences", reference("Difference")),
+		"Forks":       wholeSchema("forks", reference("Fork")),
+		"Tags":        wholeSchema("tags", reference("Pointer")),
+		"Aliases":     wholeSchema("aliases", reference("Pointer")),
+		"Keys":        listSchema("keys", object{"type": "string"}),
+		"Entries":     listSchema("entries", reference("Entry")),
+		"Log":         listSchema("log", reference("LogEntry")),
+		"Peers":       listSchema("peers", reference("Peer")),
+		"Members":     listSchema("members", reference("Member")),
+		"Events":      object{"type": "object", "properties": object{"events": arraySchema(reference("Event")), "cursor": object{"type": "string"}}},
+		"Shown":       object{"type": "object", "properties": object{"revision": reference("LogEntry"), "block": reference("Block"), "conflict": reference("Conflict")}},
+		"Rollback":    object{"type": "object", "required": []string{"key", "to"}, "properties": object{"key": object{"type": "string"}, "to": object{"type": "string"}, "plan": object{"type": "boolean"}}},
 		"Batch": object{"type": "object", "properties": object{
 			"files": arraySchema(reference("File")), "prefix": object{"type": "string"}, "prune": object{"type": "boolean"}, "plan": object{"type": "boolean"},
 		}},
@@ -163,6 +176,11 @@ func schemas() object {
 		out[name] = shape
 	}
 	return out
+}
+
+// wholeSchema is that of a list without pages.
+func wholeSchema(name string, element object) object {
+	return object{"type": "object", "properties": object{name: arraySchema(element)}}
 }
 
 func listSchema(name string, element object) object {

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"maps"
 	"time"
 
 	"crush/crdt"
@@ -18,7 +19,7 @@ func schemaExamples() map[string][]any {
 	line := LogEntry{Value: text, Parents: rev, Time: when}
 	written := Written{Heads: rev, Unchanged: true, Settled: 1, Sibling: true, Keys: 1}
 	peer := PeerStatus{Addresses: []string{""}, LastSeen: when}
-	return map[string][]any{
+	all := map[string][]any{
 		"Entry":       {entry, Entry{Value: raw}},
 		"Conflict":    {entry.Conflicts[0]},
 		"LogEntry":    {line, LogEntry{Value: raw}},
@@ -36,5 +37,38 @@ func schemaExamples() map[string][]any {
 		"Join":        {JoinRequest{}},
 		"Joined":      {Joined{}},
 		"Fault":       {Fault{}},
+	}
+	maps.Copy(all, forkExamples(entry.Conflicts[0], written))
+	return all
+}
+
+func forkExamples(conflict Conflict, written Written) map[string][]any {
+	text, raw := []byte("text"), []byte{0xff}
+	filter := &Filter{Keys: []string{""}, Scopes: []string{""}, SkipKeys: []string{""}, Skips: []string{""}}
+	keys := []MergedKey{{}}
+	return map[string][]any{
+		"Fork":         {ForkInfo{Labels: []string{""}, From: []ForkSource{{Filter: filter}}}},
+		"CreateFork":   {ForkRequest{From: "f", At: "a", Filter: filter}},
+		"Rename":       {renameBody{}},
+		"Difference":   {Difference{A: text, B: text}, Difference{A: raw, B: raw}},
+		"Pick":         {PickRequest{}},
+		"Pointer":      {PointerInfo{Fork: "f", Cut: []dag.BlockID{{}}, Time: time.Unix(1, 0), Clash: true}},
+		"TagRequest":   {tagBody{At: "a"}},
+		"AliasRequest": {aliasBody{Expect: "e"}},
+		"Reset":        {resetBody{Prefix: new(string), Plan: true}},
+		"Undo":         {undoBody{Block: "b", Plan: true}},
+		"ResetAnswer":  {Reset{Written: written, Changed: keys, Plan: true}},
+		"Merge": {MergeRequest{
+			OnConflict: OnConflictFail, Skip: []string{""}, Reject: []string{""}, Plan: true, Apply: "p",
+			Resolve: []Resolution{{Side: "a", Value: &text}},
+		}},
+		"Merged": {Merged{
+			Clean: keys, Skipped: []string{""}, Conflicts: []Conflict{conflict}, Settled: keys, Overrides: []string{""},
+			Unchanged: true, Block: new(dag.BlockID),
+		}},
+		"Resolve": {
+			ResolveRequest{KeyRef: KeyRef{"f", "k"}, ID: "i", State: "s", Take: "a", Value: &text, Delete: true},
+			ResolveRequest{Value: &raw},
+		},
 	}
 }

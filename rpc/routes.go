@@ -10,7 +10,7 @@ import (
 // dispatch and the OpenAPI document.
 type route struct {
 	method  string
-	pattern string // {fork}, {id}; {key...} takes the rest of the path
+	pattern string // {fork}, {id}, {name}; {key...} takes the rest of the path
 	id      string // of the operation, for generated clients
 	summary string
 	query   []string // names in parameters
@@ -21,12 +21,14 @@ type route struct {
 	answers []string
 	// schema names the shape of the answer in schemas; "" for bytes or text.
 	schema string
-	serve  func(x *exchange) error
+	// noun is what of the service may not be there; nil for nothing.
+	noun  *noun
+	serve func(x *exchange) error
 }
 
 func (r *route) takes(query string) bool { return slices.Contains(r.query, query) }
 
-const forkPath = "/api/v1/forks/{fork}"
+const forkPath = forksPath + "/{fork}"
 
 var (
 	bothLists    = []string{contentJSON, contentLines}
@@ -37,7 +39,9 @@ var (
 
 // routes is the table of the native API.
 func routes() []route {
-	return slices.Concat(keyRoutes(), historyRoutes(), changeRoutes(), nodeRoutes())
+	return slices.Concat(
+		keyRoutes(), historyRoutes(), changeRoutes(), forkRoutes(), mergeRoutes(), pointerRoutes(), resetRoutes(), nodeRoutes(),
+	)
 }
 
 func keyRoutes() []route {
