@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"crush/dag"
+	"crush/p2p"
 )
 
 // Defaults that the command line prints.
@@ -92,6 +93,10 @@ func (c *Config) Validate() error {
 		if f.value != "" && !namePattern.MatchString(f.value) {
 			return fmt.Errorf("%s %q: want letters, digits and ._/- (128 at most, a letter or digit first)", f.field, f.value)
 		}
+	}
+	network := p2p.Config{Listen: c.Listen, Announce: c.Announce, Peers: c.Peers}
+	if err := network.ValidateAddresses(); err != nil {
+		return fmt.Errorf("%w (want one as /ip4/192.0.2.2/tcp/7655, of a peer with /p2p/ID behind it)", err)
 	}
 	if c.HTTP == "" || c.HTTP == Off {
 		return nil

@@ -24,6 +24,9 @@ func TestValidate(t *testing.T) {
 		"all interfaces":   {Config{HTTP: ":7654"}, "only addresses of this machine"},
 		"another machine":  {Config{HTTP: "10.0.0.1:7654"}, "only addresses of this machine"},
 		"no port":          {Config{HTTP: "127.0.0.1"}, "want HOST:PORT"},
+		"listen":           {Config{Listen: []string{"127.0.0.1:7655"}}, `address "127.0.0.1:7655"`},
+		"announce":         {Config{Announce: []string{"nonsense"}}, `address "nonsense"`},
+		"peer without id":  {Config{Peers: []string{"/ip4/192.0.2.2/tcp/7655"}}, `peer "/ip4/192.0.2.2/tcp/7655"`},
 	} {
 		err := test.config.Validate()
 		switch {

@@ -58,14 +58,23 @@ func (c *Config) Validate() error {
 	case c.SyncEvery < 0 || c.IdleTimeout < 0:
 		return fmt.Errorf("p2p config: SyncEvery %v, IdleTimeout %v: negative", c.SyncEvery, c.IdleTimeout)
 	}
+	if err := c.ValidateAddresses(); err != nil {
+		return fmt.Errorf("p2p config: %w", err)
+	}
+	return nil
+}
+
+// ValidateAddresses names the first of Listen, Announce and Peers that is no
+// address. It needs nothing else of the config.
+func (c *Config) ValidateAddresses() error {
 	for _, a := range slices.Concat(c.Listen, c.Announce) {
 		if _, err := ma.NewMultiaddr(a); err != nil {
-			return fmt.Errorf("p2p config: address %q: %w", a, err)
+			return fmt.Errorf("address %q: %w", a, err)
 		}
 	}
 	for _, a := range c.Peers {
 		if _, err := peer.AddrInfoFromString(a); err != nil {
-			return fmt.Errorf("p2p config: peer %q: %w", a, err)
+			return fmt.Errorf("peer %q: %w", a, err)
 		}
 	}
 	return nil
