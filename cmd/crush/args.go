@@ -53,7 +53,8 @@ func exclusive(cmd *cobra.Command, groups ...[]string) {
 // there: --if-match "$TOKEN" with a variable that is not set must not become an
 // unconditional write.
 var neverEmpty = []string{
-	"addr", "at", "base", "config", "cursor-file", "data", "fork", "if-match", "rev", "since", "socket", "type",
+	"addr", "apply", "at", "base", "config", "cursor-file", "data", "expect", "file", "fork", "from", "if-match", "into",
+	"on-conflict", "rev", "since", "socket", "state", "take", "to", "type",
 }
 
 func refuseEmpty(cmd *cobra.Command) error {

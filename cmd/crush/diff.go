@@ -14,20 +14,54 @@ import (
 func (p *program) diffCommand() *cobra.Command {
 	var exitCode bool
 	cmd := &cobra.Command{
-		Use:   "diff KEY REV REV",
-		Short: "Compare two revisions of a key",
-		Long: `Compare two revisions of a key, as a unified diff of their lines. Values that are
-not text are only said to differ. The exit code is 0 also when they differ;
-with --exit-code it is then 8.
+		Use:   "diff A B [KEY|PREFIX/] | diff KEY REV REV",
+		Short: "Compare two forks, or two revisions of a key",
+		Long: `Compare what two forks serve, or two revisions of a key, as a unified diff of
+lines. Values that are not text are only said to differ. The exit code is 0 also
+when they differ; with --exit-code it is then 8.
 
-REV is an id of log, a part of one of 6 characters or more, or head~N.`,
-		Example: `  crush diff app/config head~1 head
+A and B are forks, or FORK@AT: a fork as it was at a time, a tag or after a
+block. KEY or PREFIX/ limits the comparison. -F and CRUSH_FORK count only for
+KEY REV REV. REV is an id of log, a part of one of 6 characters or more, or
+head~N.
+
+Three arguments compare two forks if the first two name forks, else two
+revisions.`,
+		Example: `  crush diff default staging
+  crush diff default default@v1.4 app/
+  crush diff default@yesterday default app/port
+  crush diff app/config head~1 head
   crush diff app/config 3k2hq7wm 7wmq3k2h --exit-code`,
-		Args: wantArgs(3, 3),
+		Args: wantArgs(2, 3),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.diff(cmd, args, exitCode) },
 	}
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit 8 if the values differ")
 	return cmd
+}
+
+func (p *program) diff(cmd *cobra.Command, args []string, exitCode bool) error {
+	door, err := p.door()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := p.streaming(cmd.Context())
+	defer cancel()
+	forks := len(args) == 2
+	if !forks {
+		if forks, err = nameForks(ctx, door, args[:2]); err != nil {
+			return err
+		}
+	}
+	differs := false
+	if forks {
+		differs, err = p.diffForks(ctx, door, args)
+	} else {
+		differs, err = p.diffRevisions(ctx, door, args)
+	}
+	if err == nil && differs && exitCode {
+		return errDiffers
+	}
+	return err
 }
 
 // difference is the answer of diff.
@@ -41,20 +75,14 @@ type difference struct {
 	Unified string `json:"unified"`
 }
 
-func (p *program) diff(cmd *cobra.Command, args []string, exitCode bool) error {
-	door, err := p.door()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := p.bounded(cmd.Context())
-	defer cancel()
+func (p *program) diffRevisions(ctx context.Context, door *rpc.Client, args []string) (differs bool, err error) {
 	from, err := p.revision(ctx, door, args[0], args[1])
 	if err != nil {
-		return err
+		return false, err
 	}
 	to, err := p.revision(ctx, door, args[0], args[2])
 	if err != nil {
-		return err
+		return false, err
 	}
 	d := difference{
 		Key: args[0], Fork: p.flags.fork, From: from.Revision.String(), To: to.Revision.String(),
@@ -67,19 +95,15 @@ func (p *program) diff(cmd *cobra.Command, args []string, exitCode bool) error {
 		d.Unified = unified(sideName(from, &short), sideName(to, &short), string(from.Value), string(to.Value))
 	}
 	if err := p.page(); err != nil {
-		return err
+		return false, err
 	}
-	err = p.print(d, func() {
+	return d.Differs, p.print(d, func() {
 		if d.Differs && !text {
 			p.printf("values that are not text differ: %s and %s\n", size(int64(len(from.Value))), size(int64(len(to.Value))))
 			return
 		}
 		p.printDiff(d.Unified)
 	})
-	if err == nil && d.Differs && exitCode {
-		return errDiffers
-	}
-	return err
 }
 
 func (p *program) revision(ctx context.Context, door *rpc.Client, key, rev string) (rpc.Entry, error) {

@@ -9,45 +9,53 @@ import (
 
 // hints tells people who come from other tools what to type.
 var hints = map[string]string{
-	"add":       `writing is one step here: crush put KEY VALUE`,
-	"branch":    `a branch is called a fork here: work on one with -F NAME`,
-	"cat":       `crush get KEY`,
-	"checkout":  `nothing is checked out: name the fork on each command with -F NAME`,
-	"cluster":   `crush status, crush member ls`,
-	"commit":    `every put is a revision of its own; add -m MESSAGE to it`,
-	"create":    `crush put KEY VALUE (--if-absent to create only)`,
-	"delete":    `crush del KEY`,
-	"dump":      `crush export --dir DIR`,
-	"find":      `crush ls PREFIX`,
-	"fsck":      `crush verify`,
-	"health":    `crush status`,
-	"history":   `crush log KEY`,
-	"import":    `crush apply -f DIR`,
-	"keys":      `crush ls`,
-	"list":      `crush ls`,
-	"load":      `crush apply -f DIR`,
-	"members":   `crush member ls`,
-	"nodes":     `crush member ls`,
-	"pull":      `nodes sync by themselves: see crush status`,
-	"push":      `nodes sync by themselves: see crush status`,
-	"read":      `crush get KEY`,
-	"remove":    `crush del KEY`,
-	"restore":   `crush rollback KEY --to REV`,
-	"revert":    `crush rollback KEY --to REV`,
-	"rm":        `crush del KEY`,
-	"run":       `crush daemon`,
-	"serve":     `crush daemon`,
-	"server":    `crush daemon`,
-	"set":       `crush put KEY VALUE`,
-	"start":     `crush daemon`,
-	"subscribe": `crush watch PREFIX`,
-	"switch":    `name the fork on each command with -F NAME`,
-	"sync":      `nodes sync by themselves: see crush status`,
-	"tail":      `crush watch PREFIX`,
-	"undo":      `crush rollback KEY --to head~1`,
-	"unset":     `crush del KEY`,
-	"whoami":    `crush id`,
-	"write":     `crush put KEY VALUE`,
+	"add":         `writing is one step here: crush put KEY VALUE`,
+	"branch":      `a branch is called a fork here: crush fork create NAME, crush fork ls`,
+	"cat":         `crush get KEY`,
+	"checkout":    `nothing is checked out: name the fork on each command with -F NAME`,
+	"cherry-pick": `crush pick REV --into FORK`,
+	"clone":       `crush join ADDRESS for another node, crush fork create NAME for another line`,
+	"cluster":     `crush status, crush member ls`,
+	"commit":      `every put is a revision of its own; add -m MESSAGE to it`,
+	"create":      `crush put KEY VALUE (--if-absent to create only)`,
+	"delete":      `crush del KEY`,
+	"dump":        `crush export --dir DIR`,
+	"find":        `crush ls PREFIX`,
+	"forks":       `crush fork ls`,
+	"fsck":        `crush verify`,
+	"health":      `crush status`,
+	"history":     `crush log KEY`,
+	"import":      `crush apply -f DIR`,
+	"keys":        `crush ls`,
+	"list":        `crush ls`,
+	"load":        `crush apply -f DIR`,
+	"members":     `crush member ls`,
+	"mergetool":   `crush conflicts lists them, crush resolve KEY settles one`,
+	"nodes":       `crush member ls`,
+	"pull":        `nodes sync by themselves: see crush status`,
+	"push":        `nodes sync by themselves: see crush status`,
+	"read":        `crush get KEY`,
+	"rebase":      `crush merge SRC --into DST: merging brings only what is new, however often`,
+	"remove":      `crush del KEY (a fork: crush fork rm NAME)`,
+	"rename":      `crush fork rename FORK NAME`,
+	"reset":       `crush rollback KEY --to REV, crush rollback PREFIX/ --to TIME`,
+	"restore":     `crush rollback KEY --to REV (a removed fork: crush fork restore NAME)`,
+	"revert":      `crush undo BLOCK, crush rollback KEY --to REV`,
+	"rm":          `crush del KEY (a fork: crush fork rm NAME)`,
+	"run":         `crush daemon`,
+	"serve":       `crush daemon`,
+	"server":      `crush daemon`,
+	"set":         `crush put KEY VALUE`,
+	"settle":      `crush resolve KEY --take SIDE`,
+	"start":       `crush daemon`,
+	"subscribe":   `crush watch PREFIX`,
+	"switch":      `name the fork on each command with -F NAME; crush alias set NAME FORK switches for everybody`,
+	"sync":        `nodes sync by themselves: see crush status`,
+	"tags":        `crush tag ls`,
+	"tail":        `crush watch PREFIX`,
+	"unset":       `crush del KEY`,
+	"whoami":      `crush id`,
+	"write":       `crush put KEY VALUE`,
 }
 
 func unknownVerb(root *cobra.Command, name string) error {
@@ -78,7 +86,7 @@ func verbFirst(root *cobra.Command, args []string) ([]string, error) {
 		}
 		if len(arg) > 1 && arg[0] == '-' {
 			rest = append(rest, arg)
-			if takesNext(cmd, arg) && i+1 < len(args) {
+			if i+1 < len(args) && takesNext(cmd, arg, args[i+1]) {
 				i++
 				rest = append(rest, args[i])
 			}
@@ -105,9 +113,14 @@ func subCommand(cmd *cobra.Command, name string) *cobra.Command {
 	return cmd.Commands()[i]
 }
 
-// takesNext reports whether the flag arg has its value in the next argument.
-func takesNext(cmd *cobra.Command, arg string) bool {
+// takesNext reports whether the flag arg has its value in the next argument. A
+// flag that has a value with one verb and none with another has none if a verb
+// follows.
+func takesNext(cmd *cobra.Command, arg, next string) bool {
 	if name, long := strings.CutPrefix(arg, "--"); long {
+		if slices.Contains(twoMeanings, name) && subCommand(cmd, next) != nil {
+			return false
+		}
 		return !strings.Contains(name, "=") && wantsValue(cmd, name)
 	}
 	for i, c := range []byte(arg[1:]) {
@@ -118,8 +131,12 @@ func takesNext(cmd *cobra.Command, arg string) bool {
 	return false
 }
 
-// wantsValue looks for the flag in cmd and in everything below it; no two
-// verbs use one name for a switch and for a value.
+// twoMeanings are the flags that are a switch of one verb and have a value with
+// another: watch --state, resolve --state STATE.
+var twoMeanings = []string{"state"}
+
+// wantsValue looks for the flag in cmd and in everything below it; but for
+// twoMeanings, no two verbs use one name for a switch and for a value.
 func wantsValue(cmd *cobra.Command, name string) bool {
 	if f := cmd.Root().PersistentFlags().Lookup(name); f != nil {
 		return f.NoOptDefVal == ""

@@ -96,7 +96,10 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
   crush put app/port 8080                 # write a value
   crush get app/port                      # read it
   crush log app/port                      # all of its revisions, newest first
-  crush rollback app/port --to head~1     # write the value before the last one again`,
+  crush rollback app/port --to head~1     # write the value before the last one again
+  crush fork create staging               # a line of its own, at once and without copying
+  crush -F staging put app/port 8081      # write there
+  crush merge staging --into default      # and bring it back`,
 		Args:              cobra.ArbitraryArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -125,11 +128,12 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
 		"Additional help topics", "More help", "about a command", "about a verb",
 	).Replace(root.UsageTemplate()))
 	root.AddCommand(
-		p.applyCommand(), p.completionCommand(), p.configCommand(), p.daemonCommand(), p.delCommand(),
-		p.diffCommand(), p.exportCommand(), p.getCommand(), p.idCommand(), p.infoCommand(),
-		p.joinCommand(), p.logCommand(), p.lsCommand(), p.memberCommand(), p.putCommand(),
-		p.rollbackCommand(), p.showCommand(), p.statusCommand(), p.verifyCommand(), p.versionCommand(),
-		p.watchCommand(),
+		p.aliasCommand(), p.applyCommand(), p.completionCommand(), p.configCommand(), p.conflictsCommand(),
+		p.daemonCommand(), p.delCommand(), p.diffCommand(), p.exportCommand(), p.forkCommand(), p.getCommand(),
+		p.idCommand(), p.infoCommand(), p.joinCommand(), p.logCommand(), p.lsCommand(), p.memberCommand(),
+		p.mergeCommand(), p.pickCommand(), p.promoteCommand(), p.putCommand(), p.resolveCommand(),
+		p.rollbackCommand(), p.showCommand(), p.statusCommand(), p.tagCommand(), p.undoCommand(), p.verifyCommand(),
+		p.versionCommand(), p.watchCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		cmd.DisableFlagsInUseLine = true

@@ -47,6 +47,13 @@ func TestVerbFirst(t *testing.T) {
 		"-rF x get a/":                   "get -rF x a/",
 		"member --name n add ID":         "member add --name n ID",
 		"--role reader member add ID":    "member add --role reader ID",
+		"--into b merge a":               "merge --into b a",
+		"-F x fork create y":             "fork create -F x y",
+		"--at 2h tag v1":                 "tag --at 2h v1",
+		"tag --at 2h v1":                 "tag --at 2h v1",
+		"tag -m x ls":                    "tag ls -m x",
+		"--state watch app/":             "watch --state app/",
+		"--state abc resolve k":          "resolve --state abc k",
 		"put -- -k -v":                   "put -- -k -v",
 		"watch -o json app/ -- get -F x": "watch -o json app/ -- get -F x",
 		"help put":                       "help put",
@@ -80,9 +87,10 @@ func TestFlagsAgree(t *testing.T) {
 	walk(root)
 	for _, a := range all {
 		for _, name := range []string{
-			"all", "announce", "at", "author", "base", "count", "cursor-file", "dir", "discard", "exit-code", "file", "http",
-			"http-open", "if-absent", "if-match", "listen", "message", "name", "node", "number", "peer", "plan", "prefix", "prune", "recursive",
-			"rev", "role", "since", "state", "strict", "to", "type", "zone",
+			"all", "announce", "apply", "at", "author", "base", "count", "cursor-file", "del", "dir", "discard", "exit-code",
+			"expect", "file", "force", "from", "http", "http-open", "if-absent", "if-match", "into", "key", "listen", "message",
+			"name", "node", "number", "on-conflict", "peer", "plan", "prefix", "prune", "recursive", "reject", "resolve", "rev",
+			"role", "scope", "since", "skip", "strict", "take", "to", "type", "value", "zone",
 		} {
 			f := a.Flags().Lookup(name)
 			if f == nil {
@@ -120,8 +128,11 @@ func TestHelp(t *testing.T) {
 	}
 	walk(root)
 	want := []string{
-		"", " apply", " completion", " config", " daemon", " del", " diff", " export", " get", " id", " info", " join", " log",
-		" ls", " member", " member add", " member ls", " put", " rollback", " show", " status", " verify", " version", " watch",
+		"", " alias", " alias ls", " alias rm", " alias set", " apply", " completion", " config", " conflicts", " daemon",
+		" del", " diff", " export", " fork", " fork create", " fork ls", " fork rename", " fork restore", " fork rm",
+		" fork show", " get", " id", " info", " join", " log", " ls", " member", " member add", " member ls", " merge", " pick",
+		" promote", " put", " resolve", " rollback", " show", " status", " tag", " tag ls", " tag rm", " undo", " verify",
+		" version", " watch",
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("verbs in help: %q, want %q", names, want)
@@ -135,10 +146,13 @@ func TestHintsNameVerbs(t *testing.T) {
 		if subCommand(root, wrong) != nil {
 			t.Errorf("%s is a verb, and has a hint", wrong)
 		}
-		for part := range strings.SplitSeq(hint, "crush ") {
-			verb, _, _ := strings.Cut(strings.Trim(part, " ,"), " ")
-			if strings.HasPrefix(hint, "crush ") && part != "" && subCommand(root, strings.Trim(verb, ",")) == nil {
-				t.Errorf("hint of %s names %q, which is no verb", wrong, verb)
+		for _, part := range strings.Split(hint, "crush ")[1:] {
+			words := strings.Fields(part)
+			cmd := subCommand(root, strings.Trim(words[0], ",:)"))
+			if cmd == nil {
+				t.Errorf("hint of %s names %q, which is no verb", wrong, words[0])
+			} else if cmd.HasSubCommands() && !cmd.Runnable() && (len(words) < 2 || subCommand(cmd, strings.Trim(words[1], ",:)")) == nil) {
+				t.Errorf("hint of %s names crush %s without a verb of it", wrong, cmd.Name())
 			}
 		}
 	}
@@ -146,44 +160,72 @@ func TestHintsNameVerbs(t *testing.T) {
 
 func TestUsageErrors(t *testing.T) {
 	for line, want := range map[string]string{
-		"set k v":                      "crush put KEY VALUE",
-		"rm k":                         "crush del",
-		"branch x":                     "fork",
-		"push":                         "nodes sync by themselves",
-		"put":                          "argument is missing",
-		"put k":                        "wants a value",
-		"put k v --file f":             "not both",
-		"put k v w":                    "too many arguments",
-		"put k v --type yaml":          "bytes or text",
-		"put k v --if-absent --base x": "cannot stand together",
-		"get":                          "argument is missing",
-		"get k --rev a --at b":         "cannot stand together",
-		"get -r app":                   "did you mean app/",
-		"get -o yaml k":                "text, json or jsonl",
-		"ls -o raw":                    "text, json or jsonl",
-		"ls --json -o jsonl":           "contradict",
-		"del -r app":                   "did you mean app/",
-		"rollback k":                   "--to",
-		"apply":                        "-f DIR",
-		"apply -f d --prune":           "--all",
-		"apply -f d --all":             "--prune",
-		"apply -f d --prefix p":        "did you mean p/",
-		"export":                       "--dir",
-		"export --dir d app":           "did you mean app/",
-		"diff k a":                     "argument is missing",
-		"log -n -1":                    "number of lines",
-		"log --since never":            "RFC 3339",
-		"member":                       "member ls",
-		"member add x":                 "not a node's identity",
-		"watch --":                     "command is missing",
-		"completion tcsh":              "bash, zsh",
-		"daemon --http 0.0.0.0:1":      "only addresses of this machine",
-		"daemon --http x":              "HOST:PORT",
-		"daemon --name -":              "letters",
-		"daemon --peer nonsense --data " + t.TempDir(): "peer",
-		"--nonsense ls":                 "unknown flag",
-		"--timeout x ls":                "invalid argument",
-		"daemon --socket /" + long(200): "too long",
+		"set k v":                             "crush put KEY VALUE",
+		"rm k":                                "crush del",
+		"branch x":                            "fork",
+		"push":                                "nodes sync by themselves",
+		"put":                                 "argument is missing",
+		"put k":                               "wants a value",
+		"put k v --file f":                    "not both",
+		"put k v w":                           "too many arguments",
+		"put k v --type yaml":                 "bytes or text",
+		"put k v --if-absent --base x":        "cannot stand together",
+		"get":                                 "argument is missing",
+		"get k --rev a --at b":                "cannot stand together",
+		"get -r app":                          "did you mean app/",
+		"get -o yaml k":                       "text, json or jsonl",
+		"ls -o raw":                           "text, json or jsonl",
+		"ls --json -o jsonl":                  "contradict",
+		"del -r app":                          "did you mean app/",
+		"rollback k":                          "--to",
+		"apply":                               "-f DIR",
+		"apply -f d --prune":                  "--all",
+		"apply -f d --all":                    "--prune",
+		"apply -f d --prefix p":               "did you mean p/",
+		"export":                              "--dir",
+		"export --dir d app":                  "did you mean app/",
+		"diff k":                              "argument is missing",
+		"fork":                                "create, ls, show",
+		"fork make x":                         "create, ls, show",
+		"fork create":                         "argument is missing",
+		"-F a fork create x --from b":         "contradict",
+		"fork rename x":                       "argument is missing",
+		"merge a":                             "--into DST",
+		"-F b merge a":                        "--into DST",
+		"merge --into b":                      "argument is missing",
+		"merge a --into b --on-conflict both": "fail, keep, ours, theirs or lww",
+		"merge a --into b --resolve k":        "KEY=SIDE",
+		"merge a --into b --resolve =x":       "KEY=SIDE",
+		"merge a --into b --plan --apply x":   "cannot stand together",
+		"promote a":                           "--into DST",
+		"pick x":                              "--into FORK",
+		"resolve k":                           "--take SIDE",
+		"resolve k --take a --del":            "cannot stand together",
+		"resolve k --take a --value b":        "cannot stand together",
+		"rollback a/":                         "--to",
+		"rollback --to 2h":                    "argument is missing",
+		"rollback a/ --all --to 2h":           "not two of them",
+		"tag":                                 "argument is missing",
+		"tag yesterday":                       "reads as a time",
+		"tag 2026-01-02":                      "reads as a time",
+		"alias":                               "set, ls, rm",
+		"alias set live":                      "argument is missing",
+		"cherry-pick x":                       "crush pick REV --into FORK",
+		"rebase":                              "crush merge",
+		"log -n -1":                           "number of lines",
+		"log --since never":                   "RFC 3339",
+		"member":                              "member ls",
+		"member add x":                        "not a node's identity",
+		"watch --":                            "command is missing",
+		"completion tcsh":                     "bash, zsh",
+		"daemon --http 0.0.0.0:1":             "only addresses of this machine",
+		"daemon --http x":                     "HOST:PORT",
+		"daemon --name -":                     "letters",
+		"daemon --peer nonsense":              `peer "nonsense"`,
+		"daemon --listen 127.0.0.1:1":         "/ip4/192.0.2.2/tcp/7655",
+		"--nonsense ls":                       "unknown flag",
+		"--timeout x ls":                      "invalid argument",
+		"daemon --socket /" + long(200):       "too long",
 	} {
 		p, _, stderr := testProgram(t, map[string]string{"CRUSH_DATA": t.TempDir()})
 		code := p.run(t.Context(), strings.Fields(line))
