@@ -15,7 +15,7 @@ import (
 
 // HandlerConfig says what a handler serves, and to whom.
 type HandlerConfig struct {
-	// Service stands behind the door; all its nouns are needed.
+	// Service stands behind the door; its nouns up to Node are needed.
 	Service Service
 	// Logger gets one line for each failure of our own; nil discards.
 	Logger *slog.Logger

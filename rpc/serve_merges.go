@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // postMerge plans or does a merge; one that stops answers its error and the
@@ -84,10 +84,8 @@ func (x *exchange) checkMerge(r *MergeRequest) error {
 		}
 		settled[key] = true
 	}
-	for _, skip := range r.Skip {
-		if skip == "" {
-			return invalid("skip: a key or pattern is empty")
-		}
+	if slices.Contains(r.Skip, "") {
+		return invalid("skip: a key or pattern is empty")
 	}
 	return nil
 }
@@ -116,7 +114,7 @@ func (x *exchange) checkSize(key string, value *[]byte) error {
 // isWord reports whether an id of the daemon's making can look like that.
 func isWord(id string) bool {
 	const most = 128
-	return len(id) <= most && utf8.ValidString(id) && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+	return len(id) <= most && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 func (x *exchange) postResolve() error {
