@@ -1,11 +1,15 @@
 package dag_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
 	"crush/dag"
 )
+
+// errSeen ends a commit that only tries.
+var errSeen = errors.New("seen")
 
 // snapshot is every key of a fork with its heads and counts.
 func (n *node) snapshot(t testing.TB, fork dag.ForkID) (out []string) {
@@ -288,6 +292,82 @@ func TestMergeBothWaysOnTwoNodes(t *testing.T) {
 	for _, n := range ns {
 		n.is(t, dag.DefaultFork(), "k", "3 3") // one value, of two writers
 		n.is(t, x, "k", "3")
+		n.check(t)
+	}
+}
+
+// TestParentsOfAnotherFork: a context read on one fork is none on another, by
+// commits and in blocks made by hand.
+func TestParentsOfAnotherFork(t *testing.T) {
+	a := foundNode(t, "a")
+	d := dag.DefaultFork()
+	old := a.set(t, d, "k", "0")
+	x := a.forkOf(t, "x", dag.NewContribution(d, nil, nil))
+	y := a.forkOf(t, "y", dag.NewContribution(d, nil, &dag.Filter{Skips: []string{"k"}}))
+	here, there := a.set(t, d, "k", "1"), a.set(t, x, "k", "2")
+	f := newForger(keyOf("writer"), 1)
+	a.setRole(t, f.key.ID(), "writer", dag.RoleWriter)
+	late := tips(a)
+	a.merge(t, d, x, nil)
+	for _, test := range []struct {
+		fork   dag.ForkID
+		parent dag.RevisionID
+		ok     bool
+	}{{d, old, true}, {x, old, true}, {y, old, false}, {d, here, true}, {x, here, false}, {y, here, false}, {d, there, true}, {x, there, true}, {y, there, false}} {
+		_, err := a.Commit(t.Context(), dag.Note{}, func(tx *dag.Tx) error {
+			if err := tx.Put(dag.Draft{Fork: test.fork, Key: "k", Kind: 1, Parents: []dag.RevisionID{test.parent}}); err != nil {
+				return err
+			}
+			return errSeen
+		})
+		if errors.Is(err, errSeen) != test.ok {
+			t.Errorf("%+v: %v", test, err)
+		}
+		b := f.block()
+		if f.seq == 0 {
+			b = f.block(late...) // has not seen the merge
+		}
+		r := revision(b, 0, "k", "forged", test.parent)
+		r.Fork = test.fork
+		_, bundle := f.write(b, r)
+		before := len(a.Voids())
+		apply(t, a, bundle)
+		ok := test.ok && (test.fork != d || test.parent != there)
+		if (len(a.Voids()) == before) != ok {
+			t.Errorf("%+v by hand: void %v", test, a.Voids())
+		}
+	}
+	a.check(t)
+	rebuilt(t, a)
+}
+
+// TestForkOfManyContributions: a fork of very many contributions, which any
+// member can write, costs no more than its bytes.
+func TestForkOfManyContributions(t *testing.T) {
+	a := foundNode(t, "a")
+	from := []dag.Contribution{}
+	for range 50_000 {
+		from = append(from, dag.NewContribution(dag.DefaultFork(), nil, nil))
+	}
+	a.set(t, dag.DefaultFork(), "k", "0")
+	a.is(t, a.forkOf(t, "x", from...), "k", "0")
+}
+
+// TestMergedElsewhereMeanwhile: what is merged into a fork on one node does not
+// reach another node's fork of it, though it came here first and is older.
+func TestMergedElsewhereMeanwhile(t *testing.T) {
+	ns := team(t, "a", "b")
+	a, b := ns[0], ns[1]
+	a.set(t, dag.DefaultFork(), "k", "0")
+	x := a.fork(t, "x")
+	gather(t, ns...)
+	a.merge(t, x, dag.DefaultFork(), nil)
+	b.set(t, x, "k", "1")
+	y := b.fork(t, "y", x)
+	gather(t, ns...)
+	for _, n := range ns {
+		n.is(t, x, "k", "0 1")
+		n.is(t, y, "k", "1")
 		n.check(t)
 	}
 }

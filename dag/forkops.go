@@ -108,13 +108,14 @@ func (o *forkOps) create(at *opPlace, op ForkOp) (uint32, string, error) {
 	} else {
 		f = &forkState{num: uint32(len(o.t.byNum)), id: id}
 	}
+	f.contribs = slices.Clone(f.contribs)
 	for _, c := range op.From {
 		applied, void, err := o.contribution(at, c)
 		if void != "" || err != nil {
 			return 0, void, err
 		}
 		applied.creation = true
-		f.contribs = append(slices.Clip(f.contribs), applied)
+		f.contribs = append(f.contribs, applied)
 	}
 	f.made = append(f.made, loc{line: at.past.line, seq: at.past.seq})
 	f.labels = append(f.labels, forkLabel{op.Name, at.order(), at.loc()})

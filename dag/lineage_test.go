@@ -53,6 +53,9 @@ type forkDeed struct {
 type told struct {
 	heads   []oracle.Revision
 	visible map[dag.RevisionID]bool
+	history []dag.Change
+	first   int64 // the lowest time
+	since   int   // revisions of the history before its first delete
 }
 
 // party is a node of the world, with the blocks that it has applied.
