@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -13,7 +14,9 @@ import (
 type Receipt struct {
 	Block     BlockID
 	Revisions []RevisionID // in the order of the Tx's Puts; none: nothing was written
-	Bundle    Bundle       // the block, to be announced to peers
+	// Bundle is the block, to be announced to peers. Of the commits that share
+	// a block, one gets it.
+	Bundle Bundle
 }
 
 // batchMax bounds the bundles of one synced batch, in bytes.
@@ -139,6 +142,8 @@ func (g *Graph) lead(self *waiter) (Receipt, error) {
 func (g *Graph) commitGroup(group *[]*waiter) {
 	g.writeMu.Lock()
 	defer g.writeMu.Unlock()
+	// Those that the batch before released are just now coming back.
+	runtime.Gosched()
 	*group = g.queue.take()
 	rest, finished := *group, false
 	defer func() {

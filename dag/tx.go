@@ -163,7 +163,9 @@ func (b *building) finish(g *Graph) (line uint32, err error) {
 	}
 	for _, wt := range b.waiters {
 		wt.receipt.Block = b.p.id
-		wt.receipt.Bundle = b.bundle()
+	}
+	if len(b.waiters) > 0 {
+		b.waiters[0].receipt.Bundle = b.bundle()
 	}
 	return b.w.placed[b.p.id].line, nil
 }

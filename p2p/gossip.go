@@ -82,10 +82,52 @@ func parseGossip(b []byte, header func(dag.Bundle) (dag.Header, error)) (gossipM
 	return m, nil
 }
 
-// gossipID is the message's kind and the id of its last block. Only the bytes
+// parsedMax is how many parsed messages are remembered, of at most maxInline
+// bytes each.
+const parsedMax = 128
+
+// gossipParser parses messages and remembers the last of them: pubsub asks for
+// the id of a message several times, and for its verdict once more, and each
+// answer would decode and hash every block in it. Its methods may be called
+// from any goroutine.
+type gossipParser struct {
+	header func(dag.Bundle) (dag.Header, error)
+
+	mu     sync.Mutex
+	parsed map[[sha256.Size]byte]gossipVerdict
+	order  [][sha256.Size]byte // oldest first
+}
+
+type gossipVerdict struct {
+	message gossipMessage
+	err     error
+}
+
+func newGossipParser(header func(dag.Bundle) (dag.Header, error)) *gossipParser {
+	return &gossipParser{header: header, parsed: map[[sha256.Size]byte]gossipVerdict{}}
+}
+
+func (p *gossipParser) parse(b []byte) (gossipMessage, error) {
+	sum := sha256.Sum256(b)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v, ok := p.parsed[sum]; ok {
+		return v.message, v.err
+	}
+	var v gossipVerdict
+	v.message, v.err = parseGossip(b, p.header)
+	if len(p.order) == parsedMax {
+		delete(p.parsed, p.order[0])
+		p.order = p.order[1:]
+	}
+	p.parsed[sum], p.order = v, append(p.order, sum)
+	return v.message, v.err
+}
+
+// id is the message's kind and the id of its last block. Only the bytes
 // themselves say which block they are, so that nobody can take its place.
-func gossipID(b []byte, header func(dag.Bundle) (dag.Header, error)) string {
-	m, err := parseGossip(b, header)
+func (p *gossipParser) id(b []byte) string {
+	m, err := p.parse(b)
 	if err != nil {
 		sum := sha256.Sum256(b)
 		return "bad" + string(sum[:])
@@ -190,7 +232,7 @@ func (h *Host) gossipOptions() []pubsub.Option {
 		pubsub.WithGossipSubParams(params),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),
-		pubsub.WithMessageIdFn(func(m *pb.Message) string { return gossipID(m.GetData(), h.cfg.header) }),
+		pubsub.WithMessageIdFn(func(m *pb.Message) string { return h.gossip.id(m.GetData()) }),
 		pubsub.WithFloodPublish(true),
 		pubsub.WithPeerOutboundQueueSize(gossipQueue),
 		pubsub.WithValidateQueueSize(gossipQueue),
@@ -261,7 +303,7 @@ func (h *Host) leaveWith(ctx context.Context, cluster dag.ClusterID) error {
 // validate is pubsub's validator: bad bytes are refused and count against the
 // peer that sent them; they are not passed on.
 func (h *Host) validate(_ context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
-	parsed, err := parseGossip(m.Data, h.cfg.header)
+	parsed, err := h.gossip.parse(m.Data)
 	if err != nil {
 		if h.quiet.due("gossip", from) {
 			h.log.Warn("gossip refused: damaged bytes from the peer", "peer", from.String(), "cause", err)
@@ -300,6 +342,9 @@ func (h *Host) publish(ctx context.Context, topic *pubsub.Topic) error {
 				return err
 			}
 			continue
+		}
+		if len(topic.ListPeers()) == 0 {
+			continue // nobody listens; whoever comes next will sync
 		}
 		size := 0
 		for _, b := range bundles {

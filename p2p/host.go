@@ -115,6 +115,7 @@ type Host struct {
 	slots  *slots
 	dials  *dials
 	outbox *outbox
+	gossip *gossipParser
 
 	ready chan struct{} // closed when net is set
 	net   host.Host     // set once by Run
@@ -134,7 +135,7 @@ func New(cfg Config) (*Host, error) {
 	h := &Host{
 		cfg: cfg, log: cfg.Logger, id: cfg.Key.ID(), self: peerOf(cfg.Key.ID()), quiet: q,
 		gate: newGatekeeper(cfg.Gate, cfg.Logger, q), roster: newRoster(), plan: newPlan(), slots: newSlots(),
-		dials: newDials(), outbox: newOutbox(), ready: make(chan struct{}),
+		dials: newDials(), outbox: newOutbox(), gossip: newGossipParser(cfg.header), ready: make(chan struct{}),
 	}
 	for _, a := range cfg.Peers {
 		h.dials.add(mustAddr(a), true)
