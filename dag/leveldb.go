@@ -57,8 +57,11 @@ func OpenLevelDB(dir string, repair bool) (l *LevelDB, err error) {
 	o := levelOptions()
 	if repair {
 		// A reader that is not strict leaves damaged parts out and goes on.
-		o.Strict = opt.StrictBlockChecksum
+		o.Strict = opt.StrictBlockChecksum | opt.StrictJournalChecksum
 	} else {
+		if err := checkJournals(dir); err != nil {
+			return nil, fmt.Errorf("open store %s: %w", dir, err)
+		}
 		// go-ds-leveldb calls RecoverFile by itself on a damaged manifest, and
 		// that loses keys without an error. goleveldb's own call tells.
 		// Its buffer would be used again for the store's, and then no longer be
