@@ -353,27 +353,40 @@ func TestConcurrentCommits(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	blocks := map[dag.BlockID]bool{}
-	for w, rs := range receipts {
-		for i, r := range rs {
-			blocks[r.Block] = blocks[r.Block] || i == 0
-			lookCommit(t, a, r, w, i)
-		}
-	}
-	shared := 0
-	for _, first := range blocks {
-		if first {
-			shared++
-		}
-	}
-	if shared != 2 {
-		t.Errorf("one commit and those that waited for it are in %d blocks", shared)
-	}
+	lookShared(t, a, receipts)
 	e, err := a.Entry(dag.DefaultFork(), "shared")
 	if err != nil || len(e.Heads) != 1 || e.Count != writers*each {
 		t.Errorf("shared: %d heads, %d revisions, %v", len(e.Heads), e.Count, err)
 	}
 	a.check(t)
+}
+
+// lookShared checks that the first commits of all share at most two blocks,
+// that of the first that came and that of those that waited for it, and that
+// one commit of each block got its bundle.
+func lookShared(t *testing.T, a *node, receipts [][]dag.Receipt) {
+	t.Helper()
+	first, bundles := map[dag.BlockID]bool{}, map[dag.BlockID]int{}
+	for w, rs := range receipts {
+		for i, r := range rs {
+			if i == 0 {
+				first[r.Block] = true
+			}
+			bundles[r.Block] += 0
+			if r.Bundle != nil {
+				bundles[r.Block]++
+			}
+			lookCommit(t, a, r, w, i)
+		}
+	}
+	if len(first) > 2 {
+		t.Errorf("the first commit and those that waited for it are in %d blocks", len(first))
+	}
+	for id, n := range bundles {
+		if n != 1 {
+			t.Errorf("%d commits got the bundle of block %s", n, id.Short())
+		}
+	}
 }
 
 // lookCommit checks that one commit of TestConcurrentCommits is there whole,
