@@ -92,14 +92,14 @@ func (p *program) resolveValue(cmd *cobra.Command, f *resolveFlags, r *rpc.Resol
 // idPattern is what may be the id of a conflict, or its start.
 var idPattern = regexp.MustCompile(`^[a-z2-7]{6,32}$`)
 
-// stateDigits is how many a whole state has.
-const stateDigits = 32
+// wholeID is how many digits the id of a conflict has, and its state.
+const wholeID = 32
 
 // findConflict turns what a person typed into what the daemon takes: an id
 // into a key, and the start of a state into the whole one.
 func findConflict(ctx context.Context, door *rpc.Client, r *rpc.ResolveRequest) error {
 	typed := r.Key
-	short := r.State != "" && len(r.State) < stateDigits
+	short := r.State != "" && len(r.State) < wholeID
 	if !short && !idPattern.MatchString(r.Key) {
 		return nil
 	}
@@ -111,9 +111,12 @@ func findConflict(ctx context.Context, door *rpc.Client, r *rpc.ResolveRequest) 
 	open = e.Conflicts
 	if len(e.Heads) == 0 && idPattern.MatchString(r.Key) {
 		s, err := door.Show(ctx, r.Key)
-		if err == nil && s.Conflict != nil {
+		switch {
+		case err == nil && s.Conflict != nil:
 			open = []rpc.Conflict{*s.Conflict}
 			r.KeyRef, r.ID = rpc.KeyRef{}, s.Conflict.ID.String()
+		case len(r.Key) == wholeID: // the daemon says what became of it
+			r.KeyRef, r.ID = rpc.KeyRef{}, r.Key
 		}
 	}
 	if !short {

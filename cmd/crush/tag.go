@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,12 +13,14 @@ import (
 
 func (p *program) tagCommand() *cobra.Command {
 	var at, message string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "tag NAME",
 		Short: "Give the present state a name",
 		Long: `Give a name to all that this node knows now, or knew at a time or after a block:
 of every fork. The name stands where a time may: get --at, fork create --at,
-rollback --to, diff FORK@TAG. Tags are replicated as everything else.`,
+rollback --to, diff FORK@TAG. Tags are replicated as everything else. A tag that
+is there is not moved without --force (exit 4).`,
 		Example: `  crush tag v1.4 -m "release 1.4"
   crush tag before-migration --at 2h
   crush get app/port --at v1.4
@@ -28,14 +32,32 @@ rollback --to, diff FORK@TAG. Tags are replicated as everything else.`,
 			if _, ok := parseTime(name, time.Now()); ok {
 				return usagef("tag %s: that reads as a time; choose another name", name)
 			}
-			return p.point(cmd, rpc.PointRequest{Name: name, At: timeOrRef(at), Claim: p.claim(message)}, (*rpc.Client).Tag,
+			ask := (*rpc.Client).Tag
+			if !force {
+				ask = newTag
+			}
+			return p.point(cmd, rpc.PointRequest{Name: name, At: timeOrRef(at), Claim: p.claim(message)}, ask,
 				func(t rpc.PointerInfo) { p.printf("tagged %s\n", escape(t.Name)) })
 		},
 	}
 	cmd.Flags().StringVar(&at, "at", "", "what was known at a `TIME`, at a tag, or after a block")
+	cmd.Flags().BoolVar(&force, "force", false, "move a tag that is there")
 	addMessage(cmd, &message)
 	cmd.AddCommand(p.tagLsCommand(), p.tagRmCommand())
 	return cmd
+}
+
+// newTag sets a tag that is not there, or that two nodes have set at once: what
+// a script goes back to must not move by mistake.
+func newTag(door *rpc.Client, ctx context.Context, r rpc.PointRequest) (rpc.PointerInfo, error) {
+	tags, err := door.Tags(ctx)
+	if err != nil {
+		return rpc.PointerInfo{}, err
+	}
+	if slices.ContainsFunc(tags, func(t rpc.PointerInfo) bool { return t.Name == r.Name && !t.Clash }) {
+		return rpc.PointerInfo{}, &rpc.Error{Code: rpc.CodeStale, Message: fmt.Sprintf("there is a tag %q already: --force moves it", r.Name)}
+	}
+	return door.Tag(ctx, r)
 }
 
 // point asks for the setting or removing of a tag or alias.
