@@ -3,6 +3,7 @@ package dag_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"crush/dag"
@@ -18,11 +19,12 @@ func (n *node) snapshot(t testing.TB, fork dag.ForkID) (out []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := e.Key
+		var s strings.Builder
+		s.WriteString(e.Key)
 		for _, id := range headIDs(&e) {
-			s += " " + id.String()
+			s.WriteString(" " + id.String())
 		}
-		out = append(out, s)
+		out = append(out, s.String())
 	}
 	return out
 }

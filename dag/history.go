@@ -127,9 +127,6 @@ func (h *histories) each(k entryKey, from loc, yield func(loc, historyRecord) bo
 // after reports whether a stands after b on the same line.
 func after(a, b loc) bool { return a.seq > b.seq || a.seq == b.seq && a.index > b.index }
 
-// newest is the highest place of a line.
-func newest(line uint32) loc { return loc{line, ^uint64(0), ^uint32(0)} }
-
 // latest returns the newest revision of a key by a line within a set.
 func (h *histories) latest(k entryKey, line uint32, set before) (at loc, rec historyRecord, ok bool, err error) {
 	from, ok := set.last(line)

@@ -165,14 +165,6 @@ func (f *frontier) advance(l *line, id BlockID, deps []BlockID, prev BlockID) *l
 // String describes a tip for people.
 func (t Tip) String() string { return fmt.Sprintf("%s/%d %s", t.Chain.Short(), t.Seq, t.Block.Short()) }
 
-// next returns the seq after the last block of a line.
-func (f *frontier) next(num uint32) uint64 {
-	if int(num) >= len(f.lines) || num == 0 {
-		return 0
-	}
-	return f.lines[num].next
-}
-
 // pastOf returns the causal past of a stored block.
 func (f *frontier) pastOf(r Reader, at loc) (past, error) {
 	l, err := f.line(at.line)

@@ -125,13 +125,12 @@ func (w *forkWorld) open(a *party) {
 
 // script is one commit, with what it tells the oracle.
 type script struct {
-	w     *forkWorld
-	a     *party
-	tx    *dag.Tx
-	made  []dag.ForkID
-	adds  []oracle.Contribution // without a cut: that of the block
-	ops   []forkDeed
-	merge bool
+	w    *forkWorld
+	a    *party
+	tx   *dag.Tx
+	made []dag.ForkID
+	adds []oracle.Contribution // without a cut: that of the block
+	ops  []forkDeed
 }
 
 // commit writes what fn does; it may do nothing.
@@ -641,19 +640,20 @@ func firstDifference(got, want string) string {
 // answersOf is all that must be equal on nodes that have the same blocks.
 func (w *forkWorld) answersOf(a *party) string {
 	w.t.Helper()
-	out := answers(w.t.Context(), w.t, a.Graph)
+	var out strings.Builder
+	out.WriteString(answers(w.t.Context(), w.t, a.Graph))
 	for _, id := range w.forks {
 		f, ok := a.ForkOf(id)
-		out += fmt.Sprintln(ok, f.ID, f.Name, f.Labels, f.Deleted, f.Clash)
+		out.WriteString(fmt.Sprintln(ok, f.ID, f.Name, f.Labels, f.Deleted, f.Clash))
 	}
 	for _, name := range append([]string{"p", "q", dag.DefaultForkName}, forkNames...) {
 		f, ok := a.ForkNamed(name)
-		out += fmt.Sprintln(name, f.ID, f.Name, ok)
+		out.WriteString(fmt.Sprintln(name, f.ID, f.Name, ok))
 		for _, f := range a.ForksLabelled(name) {
-			out += fmt.Sprintln(" ", f.ID, f.Name)
+			out.WriteString(fmt.Sprintln(" ", f.ID, f.Name))
 		}
 	}
-	return out + fmt.Sprintln(a.Tags(), a.Aliases())
+	return out.String() + fmt.Sprintln(a.Tags(), a.Aliases())
 }
 
 // TestRandomForks runs worlds of random forks. DAG_SEED=n runs one of them,

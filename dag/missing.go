@@ -24,7 +24,6 @@ type sending struct {
 	next uint64 // seq of the next to read
 	end  uint64
 	page []outgoingBlock
-	size int
 }
 
 type outgoingBlock struct {
