@@ -373,3 +373,21 @@ func TestMergedElsewhereMeanwhile(t *testing.T) {
 		n.check(t)
 	}
 }
+
+// TestSiblingOfAnotherFork: a head that another fork's revision left beside
+// itself is found on its own fork, though one chain wrote on both.
+func TestSiblingOfAnotherFork(t *testing.T) {
+	a := foundNode(t, "a")
+	d := dag.DefaultFork()
+	x := a.fork(t, "x")
+	a.set(t, x, "k", "0")
+	a.set(t, d, "k", "1")
+	y := a.fork(t, "y", d)
+	a.merge(t, x, d, nil)
+	a.commit(t, func(tx *dag.Tx) error { return tx.Put(dag.Draft{Fork: x, Key: "k", Kind: 1, Payload: []byte("2")}) })
+	a.is(t, x, "k", "0 1 2")
+	a.set(t, y, "k", "3")
+	z := a.fork(t, "z", x, y)
+	a.is(t, z, "k", "0 2 3")
+	a.check(t)
+}
