@@ -659,7 +659,7 @@ func (w *forkWorld) answersOf(a *party) string {
 // TestRandomForks runs worlds of random forks. DAG_SEED=n runs one of them,
 // DAG_SEEDS=n that many.
 func TestRandomForks(t *testing.T) {
-	n := setting("DAG_SEEDS", 40)
+	n := setting("DAG_SEEDS", 30)
 	if testing.Short() {
 		n = setting("DAG_SEEDS", 12)
 	}
