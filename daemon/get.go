@@ -193,7 +193,7 @@ func (r *Replica) List(ctx context.Context, q rpc.ListRequest) iter.Seq2[rpc.Ent
 			if v := r.view(&e); v.Absent() {
 				continue
 			}
-			out, err := r.describe(f, &e, q.Values, true)
+			out, err := r.describe(f, &e, q.Values, !q.Values)
 			if !yield(out, err) || err != nil {
 				return
 			}

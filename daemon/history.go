@@ -179,6 +179,9 @@ func (r *Replica) forkLog(ctx context.Context, f dag.Fork, q rpc.LogRequest) ite
 					continue
 				}
 				out, err := r.logEntry(f, c, q.Values)
+				if err == nil {
+					out.Head, err = r.isHead(f, c)
+				}
 				out.Cursor = strconv.FormatUint(a.LSN, 10) + "." + strconv.Itoa(i)
 				if !yield(out, err) || err != nil {
 					return
@@ -186,6 +189,12 @@ func (r *Replica) forkLog(ctx context.Context, f dag.Fork, q rpc.LogRequest) ite
 			}
 		}
 	}
+}
+
+// isHead reports whether a change is a head of its key on a fork.
+func (r *Replica) isHead(f dag.Fork, c *dag.Change) (bool, error) {
+	e, err := r.graph.Entry(f.ID, c.Revision.Key)
+	return slices.Contains(headIDs(&e), c.ID), outward(err)
 }
 
 // logEntry describes a change.

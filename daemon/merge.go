@@ -35,7 +35,7 @@ func (r *Replica) Merge(ctx context.Context, q rpc.MergeRequest) (rpc.Merged, er
 		case q.Plan, len(p.keys) == 0:
 			return out, nil
 		case len(p.open) > 0 && q.OnConflict == rpc.OnConflictFail:
-			return out, failure(rpc.CodeConflict, "merging %q into %q stops for %d conflicts; nothing was written", src.Name, dst.Name, len(p.open))
+			return out, failure(rpc.CodeConflict, "merging %q into %q stops for %s; nothing was written", src.Name, dst.Name, plural(len(p.open), "conflict"))
 		}
 		rec, err := r.apply(ctx, p, q.Claim)
 		if errors.Is(err, errMoved) {

@@ -68,7 +68,7 @@ func join(ctx context.Context, g *dag.Graph, h *p2p.Host, r rpc.JoinRequest) (rp
 	if g.Cluster() != cluster {
 		if n := g.Stats().Revisions; n > 0 && !r.Discard {
 			return rpc.Joined{}, failure(rpc.CodeDenied,
-				"this node has data of its own (%d revisions of another cluster): join --discard gives it up for good", n)
+				"this node has data of its own (%s of another cluster): join --discard gives it up for good", plural(int(n), "revision"))
 		}
 		if g.Joining() != cluster || g.Stats().Blocks > 0 {
 			if err := g.Adopt(ctx, cluster); err != nil {

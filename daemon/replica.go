@@ -248,6 +248,13 @@ func (r *Replica) nodeName(id dag.NodeID) string {
 	return id.Short()
 }
 
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 func timeOf(unixMilli int64) time.Time { return time.UnixMilli(unixMilli).UTC() }
 
 func noteOf(c rpc.Claim) dag.Note { return dag.Note{Author: string(c.Author), Message: c.Message} }

@@ -41,7 +41,7 @@ node that signed. A * marks the heads of a key.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.IntVarP(&f.n, "number", "n", 0, "stop after `N` lines")
+	fl.IntVarP(&f.n, "number", "n", -1, "stop after `N` lines; all without it")
 	fl.StringVar(&f.since, "since", "", "nothing before `TIME`")
 	fl.StringVar(&f.author, "author", "", "only what claims the author `NAME`")
 	fl.StringVar(&f.node, "node", "", "only what the node `NAME` wrote")
@@ -57,7 +57,7 @@ func (p *program) log(cmd *cobra.Command, key string, f *logFlags) error {
 		}
 		r.Since = t
 	}
-	if f.n < 0 {
+	if f.n < 0 && cmd.Flags().Changed("number") {
 		return usagef("-n %d: want a number of lines", f.n)
 	}
 	door, err := p.door()
@@ -81,10 +81,13 @@ func (p *program) log(cmd *cobra.Command, key string, f *logFlags) error {
 
 // first returns the first n elements of a sequence, all if n is 0.
 func first[T any](list iter.Seq2[T, error], n int) iter.Seq2[T, error] {
-	if n == 0 {
+	if n < 0 {
 		return list
 	}
 	return func(yield func(T, error) bool) {
+		if n == 0 {
+			return
+		}
 		i := 0
 		for v, err := range list {
 			if i++; !yield(v, err) || i == n {
