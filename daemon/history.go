@@ -214,11 +214,6 @@ func (r *Replica) logEntry(f dag.Fork, c *dag.Change, value bool) (rpc.LogEntry,
 
 // Show implements rpc.Histories.
 func (r *Replica) Show(ctx context.Context, id string) (rpc.Shown, error) {
-	if cid, err := crdt.ParseConflictID(id); err == nil {
-		if c, err := r.findConflict(ctx, cid); c != nil || err != nil {
-			return rpc.Shown{Conflict: c}, err
-		}
-	}
 	m, err := r.find(id)
 	if err != nil {
 		return rpc.Shown{}, err
@@ -239,6 +234,9 @@ func (r *Replica) Show(ctx context.Context, id string) (rpc.Shown, error) {
 		return r.showBlock(m.Blocks[0])
 	case len(id) < 6:
 		return rpc.Shown{}, failure(rpc.CodeInvalid, "%q is too short for an id: give at least 6 characters", id)
+	}
+	if c, err := r.findConflict(ctx, id); c != nil || err != nil {
+		return rpc.Shown{Conflict: c}, err
 	}
 	return rpc.Shown{}, failure(rpc.CodeNotFound, "no revision, block or conflict %s on this node", id)
 }
@@ -293,32 +291,28 @@ func (r *Replica) showBlock(id dag.BlockID) (rpc.Shown, error) {
 	return rpc.Shown{Block: out}, nil
 }
 
-// findConflict looks through every fork for an open conflict.
-func (r *Replica) findConflict(ctx context.Context, id crdt.ConflictID) (*rpc.Conflict, error) {
-	for _, f := range r.graph.Forks() {
-		for e, err := range r.graph.Entries(ctx, f.ID, "", "") {
-			if err != nil {
-				return nil, outward(err)
-			}
-			if len(e.Heads) < 2 {
-				continue
-			}
-			v := r.view(&e)
-			if !slices.ContainsFunc(v.Conflicts, func(c crdt.Conflict) bool { return c.ID == id }) {
-				continue
-			}
-			cs, err := r.conflicts(f, &e, &v)
-			if err != nil {
-				return nil, err
-			}
-			for i := range cs {
-				if cs[i].ID == id {
-					return &cs[i], nil
-				}
-			}
-		}
+// minShort is the shortest part of an id that names a thing.
+const minShort = 6
+
+// findConflict looks through every fork for an open conflict whose id starts
+// with text; nil if there is none.
+func (r *Replica) findConflict(ctx context.Context, text string) (found *rpc.Conflict, err error) {
+	if len(text) < minShort {
+		return nil, nil
 	}
-	return nil, nil
+	for c, err := range r.Conflicts(ctx, "", "") {
+		if err != nil {
+			return nil, err
+		}
+		if !strings.HasPrefix(c.ID.String(), text) {
+			continue
+		}
+		if found != nil {
+			return nil, ambiguous(text, []string{"conflict " + found.ID.String(), "conflict " + c.ID.String()})
+		}
+		found = &c
+	}
+	return found, nil
 }
 
 // Previous implements rpc.Ancestry.

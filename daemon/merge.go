@@ -164,22 +164,38 @@ func (r *Replica) checkResolve(ctx context.Context, q *rpc.ResolveRequest) error
 	if choices != 1 {
 		return failure(rpc.CodeInvalid, "say how to settle it: one of a side to take, a value, or a delete")
 	}
-	if q.ID == "" {
-		return checkKey(q.Key)
-	}
-	id, err := crdt.ParseConflictID(q.ID)
-	if err != nil {
-		return failure(rpc.CodeInvalid, "%q is no id of a conflict", q.ID)
+	id := q.ID
+	if id == "" {
+		if err := checkKey(q.Key); err != nil || r.inConflict(q.KeyRef) {
+			return err
+		}
+		id = q.Key // perhaps it is the id of a conflict
 	}
 	c, err := r.findConflict(ctx, id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if c == nil {
+	case c == nil && q.ID == "":
+		return nil
+	case c == nil:
 		return failure(rpc.CodeStale, "there is no open conflict %s: somebody has settled it, or it is of another node", q.ID)
 	}
 	q.Fork, q.Key = c.Fork, c.Key
 	return nil
+}
+
+// inConflict reports whether a key is in conflict now.
+func (r *Replica) inConflict(k rpc.KeyRef) bool {
+	f, err := r.fork(k.Fork)
+	if err != nil {
+		return false
+	}
+	e, err := r.graph.Entry(f.ID, k.Key)
+	if err != nil {
+		return false
+	}
+	v := r.view(&e)
+	return len(v.Conflicts) > 0
 }
 
 // resolution makes the revision that settles the conflict of an entry.
@@ -187,7 +203,7 @@ func (r *Replica) resolution(f dag.Fork, e *dag.Entry, v *crdt.View, q *rpc.Reso
 	if len(v.Conflicts) == 0 {
 		return nil, failure(rpc.CodeStale, "%q has no open conflict on %q: somebody has settled it", q.Key, f.Name)
 	}
-	if state := v.Conflicts[0].State; q.State != "" && q.State != state.String() {
+	if state := v.Conflicts[0].State.String(); q.State != "" && (len(q.State) < minShort || !strings.HasPrefix(state, q.State)) {
 		return nil, failure(rpc.CodeStale, "the conflict of %q has moved since it was listed; list it again", q.Key)
 	}
 	d := &dag.Draft{Fork: f.ID, Key: q.Key, Parents: parentsOf(e, v), Kind: uint64(v.Kind), Deleted: q.Delete, Mark: dag.MarkResolved}

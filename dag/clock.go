@@ -25,6 +25,16 @@ func (c clock) join(d clock) {
 	}
 }
 
+// within reports whether d has all that c has.
+func (c clock) within(d clock) bool {
+	for line, next := range c {
+		if next > d[line] {
+			return false
+		}
+	}
+	return true
+}
+
 // since returns what c has beyond base.
 func (c clock) since(base clock) clock {
 	d := clock{}

@@ -33,6 +33,7 @@ type forkState struct {
 	made     []loc // blocks that create it and have not seen one another; none of the default fork
 	labels   []forkLabel
 	contribs []contribution // in order of arrival
+	active   []contribution // those that no later one of the same fork covers; enough for reads of now
 	deletes  []past         // of the blocks that delete it
 	activity map[uint32]uint64
 }
@@ -51,6 +52,26 @@ type contribution struct {
 	filter   *Filter
 	at       loc  // block of its operation
 	creation bool // it stands in the fork's creation
+}
+
+// contribute adds a contribution to a copy of a fork.
+func (f *forkState) contribute(c contribution) {
+	f.contribs = append(slices.Clip(f.contribs), c)
+	active := slices.Clone(f.active)
+	if c.filter == nil {
+		active = slices.DeleteFunc(active, func(o contribution) bool {
+			return o.from == c.from && o.filter == nil && o.cut.within(c.cut)
+		})
+	}
+	f.active = append(active, c)
+}
+
+// within returns the contributions that a read within a set has to look at.
+func (f *forkState) within(set before) []contribution {
+	if set.all {
+		return f.active
+	}
+	return f.contribs
 }
 
 // forkTable is the forks, tags and aliases that are known; it is replaced,

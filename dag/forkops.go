@@ -117,6 +117,7 @@ func (o *forkOps) create(at *opPlace, op ForkOp) (uint32, string, error) {
 		applied.creation = true
 		f.contribs = append(f.contribs, applied)
 	}
+	f.active = slices.Clone(f.contribs)
 	f.made = append(f.made, loc{line: at.past.line, seq: at.past.seq})
 	f.labels = append(f.labels, forkLabel{op.Name, at.order(), at.loc()})
 	o.t = o.t.set(o.touched(f, at))
@@ -176,7 +177,7 @@ func (o *forkOps) merge(at *opPlace, op MergeOp) (uint32, string, error) {
 		return 0, "merges a fork into itself", nil
 	}
 	next := *into
-	next.contribs = append(slices.Clip(into.contribs), c)
+	next.contribute(c)
 	o.t = o.t.set(o.touched(&next, at))
 	return next.num, "", nil
 }

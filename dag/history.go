@@ -49,6 +49,7 @@ func (h *histories) orderID(o order) (orderID, error) {
 type before struct {
 	next   func(line uint32) uint64 // seq after the last block of the line in the set
 	within loc                      // of this block, only revisions below the index; zero for none
+	all    bool                     // everything is in the set
 }
 
 // last returns the highest place of a line that is in the set.

@@ -40,12 +40,12 @@ func (t *forkTable) sources(fork uint32, set before, key string) []source {
 // nothing to what was found of its fork is not followed: what is visible at a
 // union of cuts is the union of what is visible at each.
 func (t *forkTable) reach(fork uint32, set before, key string, found map[uint32]clock) {
-	for _, c := range slices.Backward(t.byNum[fork].contribs) {
+	for _, c := range slices.Backward(t.byNum[fork].within(set)) {
 		if !set.hasBlock(c.at) || !c.filter.Pass(key) {
 			continue
 		}
 		old, seen := found[c.from]
-		if seen && len(c.cut.since(old)) == 0 {
+		if seen && c.cut.within(old) {
 			continue
 		}
 		joined := maps.Clone(c.cut)
@@ -56,7 +56,7 @@ func (t *forkTable) reach(fork uint32, set before, key string, found map[uint32]
 }
 
 // everything is the set of all blocks.
-var everything = before{next: func(uint32) uint64 { return ^uint64(0) }}
+var everything = before{next: func(uint32) uint64 { return ^uint64(0) }, all: true}
 
 // lineage reads keys on forks through their contributions.
 type lineage struct {
@@ -320,7 +320,7 @@ func (l *lineage) hides(c *candidate, key string, p placed) bool {
 	if p.loc == c.loc || slices.Contains(c.rec.siblings, p.loc) {
 		return false
 	}
-	return l.visibleAt(c.fork, before{c.past.next, c.loc}, key, p.fork, p.loc)
+	return l.visibleAt(c.fork, before{next: c.past.next, within: c.loc}, key, p.fork, p.loc)
 }
 
 // countFromDelete counts the visible revisions that stand after the newest

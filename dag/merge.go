@@ -62,12 +62,12 @@ func (t *forkTable) spanOf(fork uint32, set before, filtered bool) span {
 }
 
 func (t *forkTable) spanReach(fork uint32, set before, filtered bool, found map[uint32]clock) {
-	for _, c := range slices.Backward(t.byNum[fork].contribs) {
+	for _, c := range slices.Backward(t.byNum[fork].within(set)) {
 		if !set.hasBlock(c.at) || c.filter != nil && !filtered {
 			continue
 		}
 		old, seen := found[c.from]
-		if seen && len(c.cut.since(old)) == 0 {
+		if seen && c.cut.within(old) {
 			continue
 		}
 		joined := maps.Clone(c.cut)
@@ -186,7 +186,7 @@ func (g *Graph) MergedEntry(into, from ForkID, at Cut, filter *Filter, key strin
 		return Entry{}, fmt.Errorf("merge forks: %w", ErrNotFound)
 	}
 	next := *b
-	next.contribs = append(slices.Clip(b.contribs), contribution{from: a.num, cut: at.clock, filter: filter})
+	next.contribute(contribution{from: a.num, cut: at.clock, filter: filter})
 	m.forks = m.forks.set(&next)
 	e, err := g.lineage(&m, g.store).entry(entryKey{b.num, key})
 	if err != nil {
@@ -216,6 +216,7 @@ func (g *Graph) Ways(e *Entry) []Way {
 	}
 	made := *f
 	made.contribs = slices.DeleteFunc(slices.Clone(f.contribs), func(c contribution) bool { return !c.creation })
+	made.active = made.contribs
 	creation := lineage{forks: t.set(&made)}
 	for i := range e.Heads {
 		h := &e.Heads[i]

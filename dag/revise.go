@@ -25,7 +25,7 @@ func (w *workspace) applyRevision(a *applying, i int) error {
 	if err != nil {
 		return err
 	}
-	seen, why, err := w.checkParents(at, before{a.past.next, at}, k, e, r.Parents)
+	seen, why, err := w.checkParents(at, before{next: a.past.next, within: at}, k, e, r.Parents)
 	if err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func (w *workspace) record(a *applying, k entryKey, e *Entry, head *Head, seen [
 	if !slices.Contains(seen, false) {
 		return rec, nil
 	}
-	sources, err := h.relevant(w.forks.sources(k.fork, before{a.past.next, head.loc}, k.key), k.key)
+	sources, err := h.relevant(w.forks.sources(k.fork, before{next: a.past.next, within: head.loc}, k.key), k.key)
 	if err != nil {
 		return rec, err
 	}
