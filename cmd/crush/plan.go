@@ -101,11 +101,11 @@ func (p *program) printNext(m rpc.Merged, r rpc.MergeRequest) {
 	words := append(slices.Clone(base), options(r)...)
 	settle := command(words...) + " --resolve KEY=SIDE …"
 	if c := m.Conflicts[0]; len(m.Conflicts) == 1 {
-		settle = command(append(words, "--resolve", c.Key+"="+c.Sides[0].Letter)...) + others(c)
+		settle = command(append(slices.Clone(words), "--resolve", c.Key+"="+c.Sides[0].Letter)...) + others(c)
 	}
 	p.printf("to settle them here:       %s\n", settle)
 	p.printf("to leave some out for now: %s --skip KEY …\n", command(words...))
-	p.printf("to merge and settle later: %s\n", command(append(slices.Clone(base), "--on-conflict", "keep")...))
+	p.printf("to merge and settle later: %s\n", command(append(words, "--on-conflict", "keep")...))
 }
 
 // options are the flags of a merge that belong to its plan.
