@@ -3,23 +3,42 @@ package main
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// lockedBuffer is written by the display and read by the test.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
 // TestProgress wants silence for two seconds, then a line that is kept up to
 // date, and nothing left at the end.
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer // read only while show waits
+		var out lockedBuffer
 		g := &progress{what: "files", stop: make(chan struct{})}
 		g.done.Go(func() { g.show(&out) })
 		g.add(3)
 		time.Sleep(progressAfter - time.Millisecond)
 		synctest.Wait()
-		if out.Len() > 0 {
-			t.Errorf("too early: %q", out.String())
+		if got := out.String(); got != "" {
+			t.Errorf("too early: %q", got)
 		}
 		time.Sleep(2 * time.Millisecond)
 		synctest.Wait()
@@ -38,12 +57,12 @@ func TestProgress(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(*testing.T) {
-		var out bytes.Buffer
+		var out lockedBuffer
 		g := &progress{what: "files", stop: make(chan struct{})}
 		g.done.Go(func() { g.show(&out) })
 		g.end()
-		if out.Len() > 0 {
-			t.Errorf("a short verb printed %q", out.String())
+		if got := out.String(); got != "" {
+			t.Errorf("a short verb printed %q", got)
 		}
 	})
 }
