@@ -74,6 +74,9 @@ func (r *Replica) rollbackTo(ctx context.Context, f dag.Fork, key, to string) (o
 		return old, failure(rpc.CodeInvalid, "say what to roll %q back to: a revision, a time or a block", key)
 	}
 	_, timeErr := time.Parse(time.RFC3339, to)
+	if _, tagged := r.graph.Tag(to); tagged {
+		return r.valueAt(f, key, to)
+	}
 	c, err := r.revisionOf(ctx, f, key, rpc.Ref(to))
 	switch {
 	case timeErr != nil && err == nil:
@@ -83,12 +86,18 @@ func (r *Replica) rollbackTo(ctx context.Context, f dag.Fork, key, to string) (o
 	case timeErr != nil && !errors.Is(err, rpc.ErrNotFound):
 		return old, err
 	}
-	e, cutErr := r.entryAt(f, key, to)
-	if cutErr != nil {
-		if timeErr != nil && errors.Is(cutErr, rpc.ErrNotFound) {
-			return old, err // as a revision it was not found either
-		}
-		return old, cutErr
+	old, cutErr := r.valueAt(f, key, to)
+	if timeErr != nil && errors.Is(cutErr, rpc.ErrNotFound) {
+		return old, err // as a revision it was not found either
+	}
+	return old, cutErr
+}
+
+// valueAt is what a key served at a time, tag or block.
+func (r *Replica) valueAt(f dag.Fork, key, at string) (old oldValue, err error) {
+	e, err := r.entryAt(f, key, at)
+	if err != nil {
+		return old, err
 	}
 	v := r.view(&e)
 	h := served(&e, &v)

@@ -121,6 +121,11 @@ func (r *Replica) RemoveFork(ctx context.Context, q rpc.ForkChange) (rpc.ForkInf
 	if f.Deleted {
 		return rpc.ForkInfo{}, failure(rpc.CodeNotFound, "the fork %q is removed already", f.Name)
 	}
+	for _, a := range r.graph.Aliases() {
+		if a.Fork == f.ID {
+			return rpc.ForkInfo{}, failure(rpc.CodeConflict, "the alias %q points at the fork %q: point it elsewhere or remove it first", a.Name, f.Name)
+		}
+	}
 	if !q.Force {
 		unmerged, err := r.graph.Unmerged(f.ID)
 		if err != nil {

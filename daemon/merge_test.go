@@ -218,3 +218,39 @@ func TestUndoAndReset(t *testing.T) {
 	}
 	l.serves("", "m", "-")
 }
+
+func TestUndoOnFreshFork(t *testing.T) {
+	l := newLab(t, "a")
+	l.put("", "k", "1")
+	l.fork("fresh", "")
+	if _, err := l.Undo(t.Context(), rpc.UndoRequest{Fork: "fresh"}); !errors.Is(err, rpc.ErrNotFound) {
+		t.Errorf("undo of a fork's creation: %v", err)
+	}
+	l.serves("fresh", "k", "1")
+}
+
+func TestRollbackToShortTag(t *testing.T) {
+	l := newLab(t, "a")
+	l.put("", "k", "1")
+	if _, err := l.Tag(t.Context(), rpc.PointRequest{Name: "v1"}); err != nil {
+		t.Fatal(err)
+	}
+	l.put("", "k", "2")
+	if _, err := l.Rollback(t.Context(), rpc.RollbackRequest{KeyRef: rpc.KeyRef{Key: "k"}, To: "v1"}); err != nil {
+		t.Fatal(err)
+	}
+	l.serves("", "k", "1")
+}
+
+func TestForkBehindAliasStays(t *testing.T) {
+	l := newLab(t, "a")
+	l.fork("blue", "")
+	if _, err := l.Alias(t.Context(), rpc.PointRequest{Name: "live", Fork: "blue"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"live", "blue"} {
+		if _, err := l.RemoveFork(t.Context(), rpc.ForkChange{Fork: name, Force: true}); !errors.Is(err, rpc.ErrConflict) {
+			t.Errorf("removing %s: %v", name, err)
+		}
+	}
+}

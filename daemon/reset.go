@@ -47,6 +47,9 @@ func (r *Replica) Undo(ctx context.Context, q rpc.UndoRequest) (rpc.Reset, error
 	if err != nil {
 		return rpc.Reset{}, outward(err)
 	}
+	if !r.graph.ForkIn(f.ID, before) {
+		return rpc.Reset{}, failure(rpc.CodeNotFound, "there is nothing to undo on %q: block %s made the fork (fork rm removes it)", f.Name, id.Short())
+	}
 	then, err := r.graph.CutOf(id)
 	if err != nil {
 		return rpc.Reset{}, outward(err)
