@@ -28,6 +28,7 @@ func (r *Replica) Rollback(ctx context.Context, q rpc.RollbackRequest) (rpc.Roll
 		return out, err
 	}
 	out.To, out.Plan = old.id, q.Plan
+	var o outcome
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
 		e, err := tx.Entry(f.ID, q.Key)
 		if err != nil {
@@ -38,7 +39,7 @@ func (r *Replica) Rollback(ctx context.Context, q rpc.RollbackRequest) (rpc.Roll
 			return failure(rpc.CodeNotFound, "the key %q is not there", q.Key)
 		}
 		out.From = dag.RevisionID(v.Served)
-		out.Written = unchanged(e)
+		o = outcome{entry: e, before: v, unchanged: true}
 		if q.Plan || old.deleted && v.Absent() && len(v.Conflicts) == 0 {
 			return nil
 		}
@@ -48,15 +49,13 @@ func (r *Replica) Rollback(ctx context.Context, q rpc.RollbackRequest) (rpc.Roll
 		}); err != nil {
 			return err
 		}
-		out.Written, err = r.afterWrite(tx, f.ID, q.Key, &v, len(parents))
+		o, err = after(tx, f.ID, q.Key, &v, len(parents))
 		return err
 	})
 	if err != nil {
 		return rpc.RolledBack{}, err
 	}
-	if out.Block = rec.Block; len(rec.Revisions) > 0 {
-		out.Revision = rec.Revisions[0]
-	}
+	out.Written = r.written(&o, &rec)
 	return out, nil
 }
 
@@ -197,7 +196,7 @@ func (r *Replica) applyIn(tx *dag.Tx, fork dag.ForkID, q *rpc.ApplyRequest, surp
 		if err != nil {
 			return fmt.Errorf("delete %q: %w", key, err)
 		}
-		if !w.Unchanged {
+		if !w.unchanged {
 			out.Deleted = append(out.Deleted, key)
 		}
 	}

@@ -129,7 +129,7 @@ func (r *Replica) Resolve(ctx context.Context, q rpc.ResolveRequest) (rpc.Writte
 	if err != nil {
 		return rpc.Written{}, err
 	}
-	var out rpc.Written
+	var o outcome
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
 		e, err := tx.Entry(f.ID, q.Key)
 		if err != nil {
@@ -143,14 +143,13 @@ func (r *Replica) Resolve(ctx context.Context, q rpc.ResolveRequest) (rpc.Writte
 		if err := tx.Put(*d); err != nil {
 			return err
 		}
-		out, err = r.afterWrite(tx, f.ID, q.Key, &v, len(d.Parents))
+		o, err = after(tx, f.ID, q.Key, &v, len(d.Parents))
 		return err
 	})
 	if err != nil {
 		return rpc.Written{}, err
 	}
-	out.Block, out.Revision = rec.Block, rec.Revisions[0]
-	return out, nil
+	return r.written(&o, &rec), nil
 }
 
 // checkResolve checks that one choice is made, and finds the key of an id.

@@ -147,7 +147,7 @@ func (r *Replica) Put(ctx context.Context, q rpc.PutRequest) (rpc.Written, error
 	if err != nil {
 		return rpc.Written{}, err
 	}
-	var out rpc.Written
+	var o outcome
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
 		if q.CreateFork {
 			if _, err := tx.NameFork(q.Fork); err != nil {
@@ -155,14 +155,13 @@ func (r *Replica) Put(ctx context.Context, q rpc.PutRequest) (rpc.Written, error
 			}
 		}
 		var err error
-		out, err = r.putIn(tx, id, &q, &cond)
+		o, err = r.putIn(tx, id, &q, &cond)
 		return err
-	})
+	}, r.graph.Hint(id, q.Key))
 	if err != nil {
 		return rpc.Written{}, err
 	}
-	out.Block, out.Revision = rec.Block, rec.Revisions[0]
-	return out, nil
+	return r.written(&o, &rec), nil
 }
 
 // forkToWrite returns the id of the fork of a name, which need not exist yet
@@ -176,45 +175,62 @@ func (r *Replica) forkToWrite(name string, create bool) (dag.ForkID, error) {
 }
 
 // putIn adds the revision of a put to a commit.
-func (r *Replica) putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *condition) (out rpc.Written, err error) {
+func (r *Replica) putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *condition) (o outcome, err error) {
 	e, err := tx.Entry(fork, q.Key)
 	if err != nil {
-		return out, err
+		return o, err
 	}
 	v := r.view(e)
 	parents, err := cond.parents(e, &v)
 	if err != nil {
-		return out, err
+		return o, err
 	}
 	kind, err := kindFor(q.Key, q.Kind, &v)
 	if err != nil {
-		return out, err
+		return o, err
 	}
 	if err := checkValue(q.Key, kind, q.Value); err != nil {
-		return out, err
+		return o, err
 	}
 	if v.Opaque && cond.base == nil && cond.match == nil {
-		return out, failure(rpc.CodeConflict, "%q holds a value of a kind that this version does not know; read it and write with --base", q.Key)
+		return o, failure(rpc.CodeConflict, "%q holds a value of a kind that this version does not know; read it and write with --base", q.Key)
 	}
 	err = tx.Put(dag.Draft{Fork: fork, Key: q.Key, Parents: parents, Kind: uint64(kind), Payload: q.Value})
 	if err != nil {
-		return out, err
+		return o, err
 	}
-	return r.afterWrite(tx, fork, q.Key, &v, len(parents))
+	return after(tx, fork, q.Key, &v, len(parents))
 }
 
-// afterWrite describes a key after a write to it.
-func (r *Replica) afterWrite(tx *dag.Tx, fork dag.ForkID, key string, before *crdt.View, parents int) (out rpc.Written, err error) {
+// outcome is what a write left, as the commit function saw it: little is done
+// there, because everybody who writes waits for it.
+type outcome struct {
+	entry     *dag.Entry // after the write
+	before    crdt.View
+	parents   int
+	unchanged bool
+}
+
+// after is the outcome of a write that was put into a commit.
+func after(tx *dag.Tx, fork dag.ForkID, key string, before *crdt.View, parents int) (outcome, error) {
 	e, err := tx.Entry(fork, key)
-	if err != nil {
-		return out, err
+	return outcome{entry: e, before: *before, parents: parents}, err
+}
+
+// written describes an outcome once it is on disk.
+func (r *Replica) written(o *outcome, rec *dag.Receipt) rpc.Written {
+	now := r.view(o.entry)
+	out := rpc.Written{
+		Block: rec.Block, Heads: headIDs(o.entry), Token: tokenOf(o.entry), Conflict: len(now.Conflicts) > 0,
+		Sibling: len(o.entry.Heads) > 1 && !o.unchanged, Unchanged: o.unchanged,
 	}
-	after := r.view(e)
-	out = rpc.Written{Heads: headIDs(e), Token: tokenOf(e), Conflict: len(after.Conflicts) > 0, Sibling: len(e.Heads) > 1}
-	if len(before.Conflicts) > 0 && len(after.Conflicts) == 0 && parents > 1 {
-		out.Settled = len(before.Conflicts[0].Sides)
+	if len(rec.Revisions) > 0 {
+		out.Revision = rec.Revisions[0]
 	}
-	return out, nil
+	if len(o.before.Conflicts) > 0 && len(now.Conflicts) == 0 && o.parents > 1 {
+		out.Settled = len(o.before.Conflicts[0].Sides)
+	}
+	return out
 }
 
 // Delete implements rpc.Values.
@@ -240,17 +256,18 @@ func (r *Replica) Delete(ctx context.Context, q rpc.DeleteRequest) (rpc.Written,
 			return unchanged(&e), nil
 		}
 	}
-	var out rpc.Written
+	var o outcome
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
 		var err error
-		out, err = r.deleteIn(tx, f.ID, q.Key, &cond)
+		o, err = r.deleteIn(tx, f.ID, q.Key, &cond)
 		return err
 	})
 	if err != nil {
 		return rpc.Written{}, err
 	}
-	if out.Block = rec.Block; len(rec.Revisions) > 0 {
-		out.Revision = rec.Revisions[0]
+	out := r.written(&o, &rec)
+	if !o.unchanged {
+		out.Keys = 1
 	}
 	return out, nil
 }
@@ -260,18 +277,18 @@ func unchanged(e *dag.Entry) rpc.Written {
 }
 
 // deleteIn adds the delete of a key to a commit, unless it is not there.
-func (r *Replica) deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condition) (out rpc.Written, err error) {
+func (r *Replica) deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condition) (o outcome, err error) {
 	e, err := tx.Entry(fork, key)
 	if err != nil {
-		return out, err
+		return o, err
 	}
 	v := r.view(e)
 	parents, err := cond.parents(e, &v)
 	if err != nil {
-		return out, err
+		return o, err
 	}
 	if v.Absent() && len(v.Conflicts) == 0 && (cond.base == nil || len(parents) == 0) {
-		return unchanged(e), nil
+		return outcome{entry: e, before: v, unchanged: true}, nil
 	}
 	kind := v.Kind
 	if kind.IsZero() {
@@ -279,11 +296,9 @@ func (r *Replica) deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condit
 	}
 	err = tx.Put(dag.Draft{Fork: fork, Key: key, Parents: parents, Kind: uint64(kind), Deleted: true})
 	if err != nil {
-		return out, err
+		return o, err
 	}
-	out, err = r.afterWrite(tx, fork, key, &v, len(parents))
-	out.Keys = 1
-	return out, err
+	return after(tx, fork, key, &v, len(parents))
 }
 
 // deleteBelow deletes every key that starts with q.Key, as one change.
@@ -303,7 +318,9 @@ func (r *Replica) deleteBelow(ctx context.Context, f dag.Fork, q rpc.DeleteReque
 			if err != nil {
 				return err
 			}
-			n += out.Keys
+			if !out.unchanged {
+				n++
+			}
 		}
 		return nil
 	})

@@ -260,8 +260,8 @@ func timeOf(unixMilli int64) time.Time { return time.UnixMilli(unixMilli).UTC() 
 func noteOf(c rpc.Claim) dag.Note { return dag.Note{Author: string(c.Author), Message: c.Message} }
 
 // commit runs fn as one atomic write and announces the block.
-func (r *Replica) commit(ctx context.Context, c rpc.Claim, fn func(*dag.Tx) error) (dag.Receipt, error) {
-	rec, err := r.graph.Commit(ctx, noteOf(c), fn)
+func (r *Replica) commit(ctx context.Context, c rpc.Claim, fn func(*dag.Tx) error, hints ...dag.Hint) (dag.Receipt, error) {
+	rec, err := r.graph.Commit(ctx, noteOf(c), fn, hints...)
 	if err != nil {
 		return rec, outward(err)
 	}

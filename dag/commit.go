@@ -37,6 +37,7 @@ type commitQueue struct {
 type waiter struct {
 	note    Note
 	fn      func(*Tx) error
+	hints   []Hint
 	receipt Receipt
 	err     error
 	turn    chan bool // false: done; true: lead the next batch
@@ -50,12 +51,12 @@ type waiter struct {
 // block, must not call the graph's writing methods, and may be called again.
 // An error of fn is returned as it is, and nothing of it is written. A commit
 // that puts nothing writes nothing. ctx ends the waiting only until the commit
-// has been taken into a batch.
-func (g *Graph) Commit(ctx context.Context, note Note, fn func(*Tx) error) (Receipt, error) {
+// has been taken into a batch. Hints of keys that fn reads make it faster.
+func (g *Graph) Commit(ctx context.Context, note Note, fn func(*Tx) error, hints ...Hint) (Receipt, error) {
 	if err := note.check(); err != nil {
 		return Receipt{}, err
 	}
-	w := &waiter{note: note, fn: fn, turn: make(chan bool, 1)}
+	w := &waiter{note: note, fn: fn, hints: hints, turn: make(chan bool, 1)}
 	if g.queue.join(w) {
 		return g.lead(w)
 	}
@@ -185,6 +186,7 @@ func (g *Graph) commitBatch(group []*waiter) (n int, err error) {
 	}
 	now := g.clock().UnixMilli()
 	w := g.newWorkspace(now)
+	g.takeHints(w, group)
 	line := g.mine
 	for size := 0; n < len(group) && size < batchMax; {
 		b, err := g.newBuilding(w, line, now)
@@ -222,6 +224,7 @@ func (g *Graph) write(w *workspace) error {
 	if err := g.store.Write(&w.batch, !g.unsynced); err != nil {
 		return g.fail(err)
 	}
+	g.remember(w)
 	g.findMu.Lock()
 	g.gathered = next
 	g.findMu.Unlock()

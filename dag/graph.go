@@ -52,6 +52,8 @@ type Graph struct {
 	cluster ClusterID  // expected, while the graph is empty
 	fenced  uint64     // blocks of this node's own key that came from elsewhere
 
+	recent []changedKeys // of the last batches, the newest last
+
 	findMu   sync.RWMutex
 	gathered *gathered
 

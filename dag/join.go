@@ -32,7 +32,7 @@ func (g *Graph) Adopt(ctx context.Context, cluster ClusterID) error {
 	if err := g.wipe(); err != nil {
 		return g.fail(err)
 	}
-	g.mine, g.cluster = 0, cluster
+	g.mine, g.cluster, g.recent = 0, cluster, nil
 	g.findMu.Lock()
 	g.gathered = &gathered{}
 	g.findMu.Unlock()
