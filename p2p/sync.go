@@ -116,7 +116,7 @@ type Greeting struct {
 func (h *Host) Hello(ctx context.Context, addr string) (Greeting, error) {
 	var g Greeting
 	err := h.visit(ctx, addr, func(id peer.ID) error {
-		o, err := h.sync(ctx, id, Ask)
+		o, err := h.syncWhenFree(ctx, id, Ask)
 		if err != nil {
 			return err
 		}
@@ -150,25 +150,31 @@ func (h *Host) SyncWith(ctx context.Context, addr string) (Outcome, error) {
 	if info, err := peer.AddrInfoFromString(addr); err == nil && info.ID != h.self {
 		h.dials.add(*info, true)
 	}
-	err := h.visit(ctx, addr, func(id peer.ID) error {
-		for {
-			run, err := h.sync(ctx, id, Open)
-			o.Peer, o.Digest = run.Peer, run.Digest
-			o.Sent += run.Sent
-			o.Received += run.Received
-			o.Applied += run.Applied
-			if r, ok := errors.AsType[*RefusedError](err); !ok || r.Reason != ReasonBusy {
-				return err
-			}
-			if err := waitFor(ctx, time.After(busyWait/2+rand.N(busyWait))); err != nil {
-				return err
-			}
-		}
+	err := h.visit(ctx, addr, func(id peer.ID) (err error) {
+		o, err = h.syncWhenFree(ctx, id, Open)
+		return err
 	})
 	if err != nil {
 		return o, fmt.Errorf("sync with %s: %w", addr, err)
 	}
 	return o, nil
+}
+
+// syncWhenFree is sync that waits for its turn when the peer is busy.
+func (h *Host) syncWhenFree(ctx context.Context, id peer.ID, part Part) (o Outcome, err error) {
+	for {
+		run, err := h.sync(ctx, id, part)
+		o.Peer, o.Digest = run.Peer, run.Digest
+		o.Sent += run.Sent
+		o.Received += run.Received
+		o.Applied += run.Applied
+		if r, ok := errors.AsType[*RefusedError](err); !ok || r.Reason != ReasonBusy {
+			return o, err
+		}
+		if err := waitFor(ctx, time.After(busyWait/2+rand.N(busyWait))); err != nil {
+			return o, err
+		}
+	}
 }
 
 // visit runs a function on a connection to a node that need not be a member.
