@@ -168,7 +168,8 @@ func (h *Host) syncWhenFree(ctx context.Context, id peer.ID, part Part) (o Outco
 		o.Sent += run.Sent
 		o.Received += run.Received
 		o.Applied += run.Applied
-		if r, ok := errors.AsType[*RefusedError](err); !ok || r.Reason != ReasonBusy {
+		r, refused := errors.AsType[*RefusedError](err)
+		if !errors.Is(err, errBusy) && (!refused || r.Reason != ReasonBusy) {
 			return o, err
 		}
 		if err := waitFor(ctx, time.After(busyWait/2+rand.N(busyWait))); err != nil {
