@@ -248,7 +248,7 @@ func TestInterrupt(t *testing.T) {
 	n.start()
 	n.must("put", "k", "v")
 	cmd := exec.Command("crush", "watch", "--since", "start")
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "CRUSH_DATA=" + n.dir}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), raceOptions, "CRUSH_DATA=" + n.dir}
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()

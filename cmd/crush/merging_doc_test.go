@@ -94,7 +94,7 @@ func typed(t *testing.T, n *node, home string, known ids, e example) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", known.replace(e.command))
 	cmd.Dir = home
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "CRUSH_DATA=" + n.dir, "CRUSH_AUTHOR=ann"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), raceOptions, "HOME=" + home, "CRUSH_DATA=" + n.dir, "CRUSH_AUTHOR=ann"}
 	out, err := cmd.CombinedOutput()
 	code := 0
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {

@@ -68,7 +68,7 @@ func newNode(t *testing.T, dir string, args ...string) *node {
 func (n *node) launch() {
 	n.t.Helper()
 	cmd := exec.Command("crush", append([]string{"daemon", "--data", n.dir}, n.args...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + n.t.TempDir()}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), raceOptions, "HOME=" + n.t.TempDir()}
 	cmd.Stderr = n
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -162,7 +162,7 @@ func (n *node) crushReading(stdin io.Reader, args ...string) (stdout, stderr str
 	n.t.Helper()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(n.t.Context(), "crush", args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + n.t.TempDir(), "CRUSH_DATA=" + n.dir}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), raceOptions, "HOME=" + n.t.TempDir(), "CRUSH_DATA=" + n.dir}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errs
 	err := cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {

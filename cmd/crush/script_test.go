@@ -18,6 +18,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// raceOptions keep a program that was built with the race detector from
+// sleeping for a second when it ends.
+const raceOptions = "GORACE=" + raceFlags
+
+const raceFlags = "atexit_sleep_ms=0 halt_on_error=1"
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"crush": func() { os.Exit(Main()) },
@@ -43,7 +49,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", home)
 			e.Setenv("CRUSH_DATA", filepath.Join(e.WorkDir, "data"))
 			// The race detector else sleeps a second at the end of each command.
-			e.Setenv("GORACE", "atexit_sleep_ms=0 halt_on_error=1")
+			e.Setenv("GORACE", raceFlags)
 			d := &daemons{at: map[string]*daemonProcess{}}
 			e.Values[daemonKey{}] = d
 			e.Defer(d.killAll)
