@@ -254,3 +254,27 @@ func TestForkBehindAliasStays(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyMovesWhileMerging: a key that is written between the plan and the
+// merge, or under a change of many blocks, stops it with nothing written.
+func TestKeyMovesWhileMerging(t *testing.T) {
+	l := newLab(t, "a")
+	l.put("", "k", "1")
+	l.fork("s", "")
+	l.put("s", "k", "2")
+	src, _ := l.Replica.fork("s")
+	dst, _ := l.Replica.fork("")
+	p, err := l.plan(t.Context(), src, dst, &rpc.MergeRequest{OnConflict: rpc.OnConflictFail})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := l.Graph().Now()
+	l.put("", "k", "meanwhile")
+	if _, err := l.apply(t.Context(), p, rpc.Claim{}); !errors.Is(err, errMoved) {
+		t.Errorf("a merge: %v", err)
+	}
+	if _, err := l.mergePart(t.Context(), dst, src, cut, rpc.Claim{}, []string{"k"}); !errors.Is(err, errMoved) {
+		t.Errorf("a batch: %v", err)
+	}
+	l.serves("", "k", "meanwhile")
+}
