@@ -25,6 +25,9 @@ const batchMax = 4 << 20
 // ErrNotWriter marks a write by a node that may not write in its cluster.
 var ErrNotWriter = errors.New("this node may not write: it is no writer of its cluster")
 
+// spareMax bounds the memory that is kept from one batch for the next, in bytes.
+const spareMax = 1 << 20
+
 // commitQueue gathers the commits that wait while a batch is written.
 type commitQueue struct {
 	mu      sync.Mutex
@@ -225,6 +228,10 @@ func (g *Graph) write(w *workspace) error {
 		return g.fail(err)
 	}
 	g.remember(w)
+	if w.batch.Size() <= spareMax {
+		w.batch.Reset()
+		g.spare = w.batch
+	}
 	g.findMu.Lock()
 	g.gathered = next
 	g.findMu.Unlock()

@@ -53,6 +53,7 @@ type Graph struct {
 	fenced  uint64     // blocks of this node's own key that came from elsewhere
 
 	recent []changedKeys // of the last batches, the newest last
+	spare  Batch         // the memory of the last batch, empty
 
 	findMu   sync.RWMutex
 	gathered *gathered

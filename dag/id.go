@@ -64,7 +64,12 @@ const shortLen = 8
 var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
 func cidText(digest [32]byte) string {
-	return "b" + base32Lower.EncodeToString(append(cidPrefix[:], digest[:]...))
+	var raw [len(cidPrefix) + len(digest)]byte
+	copy(raw[copy(raw[:], cidPrefix[:]):], digest[:])
+	var text [1 + (8*len(raw)+4)/5]byte
+	text[0] = 'b'
+	base32Lower.Encode(text[1:], raw[:])
+	return string(text[:])
 }
 
 func cidParse(s string) (digest [32]byte, err error) {

@@ -48,8 +48,9 @@ func (g *Graph) newWorkspace(arrival int64) *workspace {
 		store: g.store, front: m.front.clone(), forks: m.forks, roster: m.roster, state: m.state, cluster: m.cluster,
 		entries: map[entryKey]*Entry{}, read: map[entryKey]*Entry{}, pending: map[entryKey][]pendingRevision{},
 		blocks: map[loc]*applying{}, placed: map[BlockID]loc{}, wrote: map[string][]uint32{},
-		arrival: max(arrival, 0), earlier: g.gathered,
+		arrival: max(arrival, 0), earlier: g.gathered, batch: g.spare,
 	}
+	g.spare = Batch{}
 	w.reader = lineage{
 		histories: histories{w.store, w.pending, w.pastOf, w.blocks, w.front.chainOf},
 		stored:    w.stored, wrote: w.wroteOn, change: w.change,

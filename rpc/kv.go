@@ -32,7 +32,6 @@ func (x *exchange) getKV() error {
 		return err
 	}
 	r.Bare = true // what is left out stands in no header
-	r.Bare = true
 	entry, err := x.Service.Values.Get(x.r.Context(), r)
 	if err != nil {
 		return err
@@ -51,7 +50,8 @@ func (x *exchange) getKV() error {
 
 // entryHeaders sets the headers of a read.
 func (x *exchange) entryHeaders(e *Entry) {
-	values := [...]string{`"` + string(e.Token) + `"`, string(e.Token), strconv.FormatBool(e.Conflict), idText(e.Revision), ""}
+	tag := `"` + string(e.Token) + `"`
+	values := [...]string{tag, tag[1 : len(tag)-1], strconv.FormatBool(e.Conflict), idText(e.Revision), ""}
 	header := x.w.Header()
 	header["ETag"] = values[0:1:1]
 	header[headerToken] = values[1:2:2]
@@ -152,7 +152,8 @@ func (x *exchange) delete(recursive bool) error {
 
 // writeWritten answers a write of one key.
 func (x *exchange) writeWritten(w *Written) error {
-	values := [...]string{`"` + string(w.Token) + `"`, string(w.Token), idText(w.Revision), idText(w.Block)}
+	tag := `"` + string(w.Token) + `"`
+	values := [...]string{tag, tag[1 : len(tag)-1], idText(w.Revision), idText(w.Block)}
 	header := x.w.Header()
 	if w.Token != "" {
 		header["ETag"] = values[0:1:1]
