@@ -164,102 +164,12 @@ func (r *Replica) removedFork(name string) (dag.Fork, error) {
 	return dag.Fork{}, failure(rpc.CodeAmbiguous, "%d removed forks were called %q: name one as %s~%s", len(found), name, name, found[0].ID.Short())
 }
 
-// Tags implements rpc.Pointers.
-func (r *Replica) Tags(context.Context) ([]rpc.PointerInfo, error) {
-	out := []rpc.PointerInfo{}
-	for _, p := range r.graph.Tags() {
-		out = append(out, rpc.PointerInfo{Name: p.Name, Cut: p.Cut, Clash: p.Clash})
-	}
-	return out, nil
-}
-
-// Aliases implements rpc.Pointers.
-func (r *Replica) Aliases(context.Context) ([]rpc.PointerInfo, error) {
-	out := []rpc.PointerInfo{}
-	for _, p := range r.graph.Aliases() {
-		out = append(out, rpc.PointerInfo{Name: p.Name, Fork: r.forkLabel(p.Fork), Clash: p.Clash})
-	}
-	return out, nil
-}
-
 func (r *Replica) forkLabel(id dag.ForkID) string {
 	f, ok := r.graph.ForkOf(id)
 	if !ok || f.Name == "" {
 		return id.String()
 	}
 	return f.Name
-}
-
-// Tag implements rpc.Pointers.
-func (r *Replica) Tag(ctx context.Context, q rpc.PointRequest) (rpc.PointerInfo, error) {
-	if err := checkName(q.Name); err != nil {
-		return rpc.PointerInfo{}, err
-	}
-	out := rpc.PointerInfo{Name: q.Name}
-	op := dag.NewOp(dag.TagOp{Name: q.Name, Gone: true})
-	if q.Remove {
-		if _, ok := r.graph.Tag(q.Name); !ok {
-			return out, failure(rpc.CodeNotFound, "there is no tag %q", q.Name)
-		}
-	} else {
-		cut := r.graph.Now()
-		if q.At != "" {
-			var err error
-			if cut, err = r.cut(q.At); err != nil {
-				return out, err
-			}
-		}
-		out.Cut = cut.Tips()
-		op = dag.NewTag(q.Name, out.Cut)
-	}
-	_, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error { return tx.Op(op) })
-	return out, err
-}
-
-// Alias implements rpc.Pointers.
-func (r *Replica) Alias(ctx context.Context, q rpc.PointRequest) (rpc.PointerInfo, error) {
-	if err := checkName(q.Name); err != nil {
-		return rpc.PointerInfo{}, err
-	}
-	op := dag.AliasOp{Name: q.Name, Gone: q.Remove}
-	if !q.Remove {
-		f, err := r.forkToChange(q.Fork)
-		if err != nil {
-			return rpc.PointerInfo{}, err
-		}
-		op.Fork = f.ID
-	}
-	_, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
-		if err := r.checkAlias(tx, &q); err != nil {
-			return err
-		}
-		return tx.Op(dag.NewOp(op))
-	})
-	if err != nil {
-		return rpc.PointerInfo{}, err
-	}
-	return rpc.PointerInfo{Name: q.Name, Fork: q.Fork}, nil
-}
-
-// checkAlias refuses an alias that hides a fork, one that does not point where
-// it is expected to, and the removal of none.
-func (r *Replica) checkAlias(tx *dag.Tx, q *rpc.PointRequest) error {
-	if len(tx.ForksLabelled(q.Name)) > 0 {
-		return failure(rpc.CodeInvalid, "%q is a fork: give the alias another name", q.Name)
-	}
-	now := ""
-	for _, p := range r.graph.Aliases() {
-		if p.Name == q.Name {
-			now = r.forkLabel(p.Fork)
-		}
-	}
-	switch {
-	case q.Remove && now == "":
-		return failure(rpc.CodeNotFound, "there is no alias %q", q.Name)
-	case q.Expect != "" && q.Expect != now:
-		return failure(rpc.CodeStale, "the alias %q points at %q, not at %q", q.Name, now, q.Expect)
-	}
-	return nil
 }
 
 // ForkKey implements rpc.AncestorForks: the target is named into being, or

@@ -3,11 +3,9 @@ package daemon
 import (
 	"context"
 	"iter"
-	"slices"
 	"strconv"
 	"strings"
 
-	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -92,126 +90,6 @@ func (r *Replica) headBack(ctx context.Context, f dag.Fork, key string, ref rpc.
 	return c, outward(err)
 }
 
-// Log implements rpc.Histories.
-func (r *Replica) Log(ctx context.Context, q rpc.LogRequest) iter.Seq2[rpc.LogEntry, error] {
-	return func(yield func(rpc.LogEntry, error) bool) {
-		f, err := r.fork(q.Fork)
-		if err != nil {
-			yield(rpc.LogEntry{}, err)
-			return
-		}
-		changes := r.forkLog
-		if q.Key != "" && !strings.HasSuffix(q.Key, "/") {
-			changes = r.keyLog
-		}
-		for e, err := range changes(ctx, f, q) {
-			if err != nil {
-				yield(rpc.LogEntry{}, outward(err))
-				return
-			}
-			if !q.Since.IsZero() && e.Time.Before(q.Since) || q.Author != "" && e.Author != q.Author || q.Node != "" && e.Node != q.Node {
-				continue
-			}
-			if !yield(e, nil) {
-				return
-			}
-		}
-	}
-}
-
-// keyLog yields the history of one key.
-func (r *Replica) keyLog(ctx context.Context, f dag.Fork, q rpc.LogRequest) iter.Seq2[rpc.LogEntry, error] {
-	return func(yield func(rpc.LogEntry, error) bool) {
-		var from dag.HistoryCursor
-		if q.After != "" {
-			if err := from.UnmarshalText([]byte(q.After)); err != nil {
-				yield(rpc.LogEntry{}, failure(rpc.CodeInvalid, "not a cursor of this log: %q", q.After))
-				return
-			}
-		}
-		e, err := r.graph.Entry(f.ID, q.Key)
-		if err == nil && len(e.Heads) == 0 {
-			err = failure(rpc.CodeNotFound, "the key %q is not there", q.Key)
-		}
-		if err != nil {
-			yield(rpc.LogEntry{}, err)
-			return
-		}
-		heads := headIDs(&e)
-		for c, err := range r.graph.History(ctx, f.ID, q.Key, from) {
-			var out rpc.LogEntry
-			if err == nil {
-				out, err = r.logEntry(f, &c, q.Values)
-				out.Head = slices.Contains(heads, c.ID)
-				text, _ := c.Cursor().MarshalText()
-				out.Cursor = string(text)
-			}
-			if !yield(out, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// forkLog yields the revisions of a fork, by block, newest arrival first.
-func (r *Replica) forkLog(ctx context.Context, f dag.Fork, q rpc.LogRequest) iter.Seq2[rpc.LogEntry, error] {
-	return func(yield func(rpc.LogEntry, error) bool) {
-		var lsn, index uint64
-		if q.After != "" {
-			a, b, ok := strings.Cut(q.After, ".")
-			var err1, err2 error
-			lsn, err1 = strconv.ParseUint(a, 10, 63)
-			index, err2 = strconv.ParseUint(b, 10, 31)
-			if !ok || err1 != nil || err2 != nil {
-				yield(rpc.LogEntry{}, failure(rpc.CodeInvalid, "not a cursor of this log: %q", q.After))
-				return
-			}
-			lsn++
-		}
-		for a, err := range r.graph.ForkLog(ctx, f.ID, lsn) {
-			if err != nil {
-				yield(rpc.LogEntry{}, err)
-				return
-			}
-			for i := len(a.Changes) - 1; i >= 0; i-- {
-				c := &a.Changes[i]
-				if c.Revision.Fork != f.ID || !strings.HasPrefix(c.Revision.Key, q.Key) || q.After != "" && a.LSN+1 == lsn && uint64(i) >= index {
-					continue
-				}
-				out, err := r.logEntry(f, c, q.Values)
-				if err == nil {
-					out.Head, err = r.isHead(f, c)
-				}
-				out.Cursor = strconv.FormatUint(a.LSN, 10) + "." + strconv.Itoa(i)
-				if !yield(out, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
-}
-
-// isHead reports whether a change is a head of its key on a fork.
-func (r *Replica) isHead(f dag.Fork, c *dag.Change) (bool, error) {
-	e, err := r.graph.Entry(f.ID, c.Revision.Key)
-	return slices.Contains(headIDs(&e), c.ID), outward(err)
-}
-
-// logEntry describes a change.
-func (r *Replica) logEntry(f dag.Fork, c *dag.Change, value bool) (rpc.LogEntry, error) {
-	rev := c.Revision
-	out := rpc.LogEntry{
-		Revision: c.ID, Block: c.Block, Parents: rev.Parents, Key: rev.Key, Fork: f.Name, Kind: crdt.Kind(rev.Kind),
-		Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time), Message: c.Note.Message,
-		Size: rev.Size, Deleted: rev.Deleted,
-	}
-	var err error
-	if value {
-		out.Value, err = r.graph.ChangePayload(c)
-	}
-	return out, outward(err)
-}
-
 // Show implements rpc.Histories.
 func (r *Replica) Show(ctx context.Context, id string) (rpc.Shown, error) {
 	m, err := r.find(id)
@@ -246,15 +124,9 @@ func (r *Replica) showRevision(id dag.RevisionID) (rpc.Shown, error) {
 	if err != nil {
 		return rpc.Shown{}, outward(err)
 	}
-	f, ok := r.graph.ForkOf(c.Revision.Fork)
-	if !ok {
-		f.Name = c.Revision.Fork.String()
-	}
-	e, err := r.logEntry(f, &c, true)
-	if err == nil && ok {
-		var entry dag.Entry
-		entry, err = r.graph.Entry(f.ID, c.Revision.Key)
-		e.Head = slices.Contains(headIDs(&entry), c.ID)
+	e, err := r.logEntry(&c, true)
+	if f, ok := r.graph.ForkOf(c.Revision.Fork); err == nil && ok {
+		e.Head, err = r.isHead(f, &c)
 	}
 	return rpc.Shown{Revision: &e}, outward(err)
 }
@@ -276,13 +148,22 @@ func (r *Replica) showBlock(id dag.BlockID) (rpc.Shown, error) {
 	for _, op := range a.Block.Ops {
 		out.Ops = append(out.Ops, op.Kind.String())
 	}
+	l, err := r.graph.Logged(id)
+	if err != nil {
+		return rpc.Shown{}, outward(err)
+	}
+	for _, i := range l.Ops {
+		op, err := r.operation(context.Background(), &l, i)
+		if err != nil {
+			return rpc.Shown{}, err
+		}
+		if !op.internal {
+			out.Operations = append(out.Operations, op.said)
+		}
+	}
 	for i := range a.Changes {
 		c := &a.Changes[i]
-		f, ok := r.graph.ForkOf(c.Revision.Fork)
-		if !ok {
-			f.Name = c.Revision.Fork.String()
-		}
-		e, err := r.logEntry(f, c, false)
+		e, err := r.logEntry(c, false)
 		if err != nil {
 			return rpc.Shown{}, err
 		}

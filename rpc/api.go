@@ -204,9 +204,15 @@ type ListRequest struct {
 }
 
 // LogRequest asks for the history of a key, of the keys below a prefix (Key
-// ends in "/"), or of the fork (Key is empty), newest first.
+// ends in "/"), or of the fork (Key is empty), newest first: of keys causally,
+// of a fork as it came to the node. The log of a fork has what was written on
+// it, and the operations that it takes part in; those that name no fork, as tags
+// and members, stand in the log of each fork from its creation on.
 type LogRequest struct {
 	KeyRef
+	// All asks for the logs of every fork, and for every operation; the fork
+	// and the key must be empty.
+	All    bool
 	After  string // cursor of an earlier page: LogEntry.Cursor; exclusive
 	Since  time.Time
 	Author Author
@@ -215,7 +221,7 @@ type LogRequest struct {
 }
 
 // LogEntry is one revision of a history; in the log of a fork, one revision
-// or operation of a block.
+// or operation of a block. Of an operation, what belongs to a revision is zero.
 type LogEntry struct {
 	Revision dag.RevisionID
 	Block    dag.BlockID
@@ -224,11 +230,19 @@ type LogEntry struct {
 	Fork     string
 	Kind     crdt.Kind
 	Node     string
+	Zone     string // of the node, in the member list as it is now
 	Author   Author
 	Time     time.Time
 	Message  string
 	Size     int64
 	Deleted  bool
+	// Mark says why a revision was written, if it was no ordinary write:
+	// resolved (by resolve, or by what settles a merge), or reverted (by undo
+	// or rollback).
+	Mark string
+	// Operation is what the block did beside writing revisions; nil of a
+	// revision.
+	Operation *Operation
 	// Head is true for the heads of the key.
 	Head bool
 	// Value is set when asked for.
@@ -236,6 +250,12 @@ type LogEntry struct {
 	// Cursor continues after this entry.
 	Cursor string
 }
+
+// The values of LogEntry.Mark.
+const (
+	MarkResolved = "resolved"
+	MarkReverted = "reverted"
+)
 
 // Shown is the answer of `show`: one of its fields is set.
 type Shown struct {
@@ -246,17 +266,19 @@ type Shown struct {
 
 // BlockInfo describes a block.
 type BlockInfo struct {
-	Block     dag.BlockID   `json:"block"`
-	Chain     dag.ChainID   `json:"chain"`
-	Seq       uint64        `json:"seq"`
-	Prev      string        `json:"prev,omitempty"`
-	Deps      []dag.BlockID `json:"deps"`
-	Time      time.Time     `json:"time"`
-	Node      string        `json:"node"`
-	Author    Author        `json:"author,omitempty"`
-	Message   string        `json:"message,omitempty"`
-	Ops       []string      `json:"ops"`
-	Revisions []LogEntry    `json:"revisions"`
+	Block   dag.BlockID   `json:"block"`
+	Chain   dag.ChainID   `json:"chain"`
+	Seq     uint64        `json:"seq"`
+	Prev    string        `json:"prev,omitempty"`
+	Deps    []dag.BlockID `json:"deps"`
+	Time    time.Time     `json:"time"`
+	Node    string        `json:"node"`
+	Author  Author        `json:"author,omitempty"`
+	Message string        `json:"message,omitempty"`
+	Ops     []string      `json:"ops"` // the kinds of all
+	// Operations are those with effect that stand in logs.
+	Operations []Operation `json:"operations"`
+	Revisions  []LogEntry  `json:"revisions"`
 }
 
 // RollbackRequest writes the value that a key had at To: a revision of that

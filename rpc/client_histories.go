@@ -20,10 +20,17 @@ func (c *Client) Info(ctx context.Context, k KeyRef) (Info, error) {
 // Log implements [Histories].
 func (c *Client) Log(ctx context.Context, r LogRequest) iter.Seq2[LogEntry, error] {
 	req := request{method: http.MethodGet}
-	if r.Key == "" || strings.HasSuffix(r.Key, "/") {
+	switch {
+	case r.All && (r.Fork != "" || r.Key != ""):
+		return func(yield func(LogEntry, error) bool) {
+			yield(LogEntry{}, invalid("the log of every fork is of all their keys: name neither a fork nor a key"))
+		}
+	case r.All:
+		req.path = "/api/v1/log"
+	case r.Key == "" || strings.HasSuffix(r.Key, "/"):
 		req.path = c.forkPath(r.Fork, "log", "")
 		req.setQuery("prefix", r.Key)
-	} else {
+	default:
 		req.path = c.forkPath(r.Fork, "log", r.Key)
 	}
 	req.setQuery("after", r.After)

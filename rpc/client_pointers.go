@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"iter"
 	"net/http"
 )
 
@@ -42,6 +43,16 @@ func (c *Client) Alias(ctx context.Context, r PointRequest) (PointerInfo, error)
 		return c.removePointer(ctx, aliasesPath, r)
 	}
 	return post[PointerInfo](ctx, c, aliasesPath, r.Claim, aliasBody{Name: r.Name, Fork: r.Fork, Expect: r.Expect})
+}
+
+// AliasLog implements [Pointers].
+func (c *Client) AliasLog(ctx context.Context, name, after string) iter.Seq2[LogEntry, error] {
+	if err := checkNamed("alias", name); err != nil {
+		return func(yield func(LogEntry, error) bool) { yield(LogEntry{}, err) }
+	}
+	req := request{method: http.MethodGet, path: aliasesPath + "/" + escape(name) + "/log"}
+	req.setQuery("after", after)
+	return lines[LogEntry](ctx, c, req)
 }
 
 func (c *Client) removePointer(ctx context.Context, path string, r PointRequest) (PointerInfo, error) {

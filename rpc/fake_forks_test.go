@@ -230,6 +230,21 @@ func (f *fake) Alias(_ context.Context, r PointRequest) (PointerInfo, error) {
 	return f.point(r, PointerInfo{Name: r.Name, Fork: r.Fork})
 }
 
+func (f *fake) AliasLog(_ context.Context, name, after string) iter.Seq2[LogEntry, error] {
+	return func(yield func(LogEntry, error) bool) {
+		f.mu.Lock()
+		p, ok := f.pointers[name]
+		f.mu.Unlock()
+		if !ok {
+			yield(LogEntry{}, &Error{Code: CodeNotFound, Message: "there was never an alias " + name})
+			return
+		}
+		if after == "" {
+			yield(LogEntry{Cursor: "1", Operation: &Operation{Kind: OperationAlias, Name: name, Fork: p.Fork}}, nil)
+		}
+	}
+}
+
 func (f *fake) point(r PointRequest, p PointerInfo) (PointerInfo, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -40,6 +40,53 @@ type ForkSource struct {
 	Creation bool       `json:"creation"` // the fork was made of it; else it was merged
 }
 
+// The kinds of operation that stand in logs.
+const (
+	OperationFork    = "fork"
+	OperationMerge   = "merge"
+	OperationDelete  = "delete"
+	OperationRename  = "rename"
+	OperationRestore = "restore"
+	OperationTag     = "tag"
+	OperationAlias   = "alias"
+	OperationMember  = "member"
+)
+
+// Operation is what a block did to a fork, a tag, an alias or the member list.
+// Forks are named as they are now.
+type Operation struct {
+	Kind string `json:"kind"`
+	// Fork is the one that was made, merged into, removed, renamed, restored or
+	// pointed at.
+	Fork string `json:"fork,omitempty"`
+	// Source is what was forked or merged; "" of a fork that was made of none,
+	// and of the merge of a change that was too big for one block.
+	Source string `json:"source,omitempty"`
+	// Name is the one given to the fork or node, or that of the tag or alias.
+	Name string `json:"name,omitempty"`
+	// Gone says that the tag, alias or member was removed.
+	Gone   bool    `json:"gone,omitempty"`
+	Filter *Filter `json:"filter,omitempty"`
+	// Cut is what a tag names, or the earlier state that was forked.
+	Cut []dag.BlockID `json:"cut,omitempty"`
+	// Keys counts what a merge changed on Fork, with what settled it.
+	Keys *KeyCount `json:"keys,omitempty"`
+	// The node that a member operation is about, its role and zone.
+	Node dag.NodeID `json:"node,omitzero"`
+	Role string     `json:"role,omitempty"`
+	Zone string     `json:"zone,omitempty"`
+}
+
+// KeyCount counts keys by what happened to them.
+type KeyCount struct {
+	Created int `json:"created"`
+	Changed int `json:"changed"`
+	Deleted int `json:"deleted"`
+	Same    int `json:"same"` // other revisions, the same value
+	// AtMost is set instead if there are too many to look at each.
+	AtMost int `json:"at_most,omitempty"`
+}
+
 // ForkRequest makes a fork.
 type ForkRequest struct {
 	Name   string  `json:"name"`
@@ -176,13 +223,17 @@ type ResetRequest struct {
 	Claim
 }
 
-// PointerInfo is a tag or an alias.
+// PointerInfo is a tag or an alias, and who set it to what it is, and when. Of
+// one that has just been removed, who removed it.
 type PointerInfo struct {
-	Name  string        `json:"name"`
-	Fork  string        `json:"fork,omitempty"` // of an alias
-	Cut   []dag.BlockID `json:"cut,omitempty"`  // of a tag
-	Time  time.Time     `json:"time,omitzero"`
-	Clash bool          `json:"clash,omitempty"`
+	Name    string        `json:"name"`
+	Fork    string        `json:"fork,omitempty"` // of an alias
+	Cut     []dag.BlockID `json:"cut,omitempty"`  // of a tag
+	Time    time.Time     `json:"time,omitzero"`
+	Node    string        `json:"node,omitempty"`
+	Author  Author        `json:"author,omitempty"`
+	Message string        `json:"message,omitempty"`
+	Clash   bool          `json:"clash,omitempty"`
 }
 
 // PointRequest sets or removes a tag (of the cut At, "" for now) or an alias
@@ -226,6 +277,9 @@ type Pointers interface {
 	Aliases(ctx context.Context) ([]PointerInfo, error)
 	Tag(ctx context.Context, r PointRequest) (PointerInfo, error)
 	Alias(ctx context.Context, r PointRequest) (PointerInfo, error)
+	// AliasLog yields the operations on an alias, newest first, from behind the
+	// cursor after of an entry; ErrNotFound if it was never set.
+	AliasLog(ctx context.Context, name, after string) iter.Seq2[LogEntry, error]
 }
 
 // Resets writes old values of many keys.

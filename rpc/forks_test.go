@@ -103,6 +103,49 @@ func putAll(t *testing.T, f *fake, forks map[string][]string) {
 	}
 }
 
+func TestClientLogs(t *testing.T) {
+	r := serve(t, nil)
+	ctx, c := t.Context(), r.client
+	c.Fork = "staging" // of which all forks are not
+	for _, err := range c.Log(ctx, LogRequest{All: true, Author: "ann"}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.fake.last.(LogRequest); !got.All || got.Fork != "" || got.Author != "ann" {
+		t.Errorf("got %+v", got)
+	}
+	for _, q := range []LogRequest{{All: true, KeyRef: KeyRef{Key: "k"}}, {All: true, KeyRef: KeyRef{Fork: "f"}}} {
+		for _, err := range c.Log(ctx, q) {
+			if !errors.Is(err, ErrInvalid) {
+				t.Errorf("%+v: %v", q, err)
+			}
+		}
+	}
+	r.fake.pointers["live/a"] = PointerInfo{Name: "live/a", Fork: "blue"}
+	for _, test := range []struct {
+		name, after string
+		want        int
+	}{{"live/a", "", 1}, {"live/a", "1", 0}} {
+		n := 0
+		for e, err := range c.AliasLog(ctx, test.name, test.after) {
+			if n++; err != nil || e.Operation.Fork != "blue" || e.Operation.Name != test.name {
+				t.Errorf("got %+v, %v", e, err)
+			}
+		}
+		if n != test.want {
+			t.Errorf("%+v: %d entries", test, n)
+		}
+	}
+	for name, want := range map[string]error{"none": ErrNotFound, "": ErrInvalid} {
+		for _, err := range c.AliasLog(ctx, name, "") {
+			if !errors.Is(err, want) {
+				t.Errorf("%q: %v", name, err)
+			}
+		}
+	}
+}
+
 func TestClientMerge(t *testing.T) {
 	r := serve(t, nil)
 	ctx, c := t.Context(), r.client

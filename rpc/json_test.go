@@ -34,7 +34,10 @@ func TestJSONRoundTrips(t *testing.T) {
 	line := LogEntry{
 		Revision: testRev, Block: dag.BlockID{3}, Parents: []dag.RevisionID{{2}}, Key: "k", Fork: "f", Kind: crdt.Bytes, Node: "n",
 		Author: "ann", Time: testTime, Message: "m", Size: 3, Deleted: true, Head: true, Value: []byte{0xff}, Cursor: "c",
+		Zone: "z", Mark: MarkReverted,
 	}
+	merge := Operation{Kind: OperationMerge, Fork: "f", Source: "s", Filter: &Filter{Skips: []string{"<*>"}}, Keys: &KeyCount{1, 2, 3, 4, 5}}
+	member := Operation{Kind: OperationMember, Name: "n", Gone: true, Cut: []dag.BlockID{{1}}, Node: dag.NodeID{1}, Role: "removed", Zone: "z"}
 	written := Written{Revision: testRev, Block: dag.BlockID{3}, Heads: []dag.RevisionID{testRev}, Token: "t", Conflict: true, Unchanged: true, Settled: 2, Sibling: true, Keys: 3}
 	peer := PeerStatus{Node: dag.NodeID{1}, Name: "p", Addresses: []string{"/ip4/127.0.0.1"}, ClockSkew: time.Second, LastSeen: testTime}
 	for name, v := range map[string]any{
@@ -45,6 +48,7 @@ func TestJSONRoundTrips(t *testing.T) {
 		"conflict":       testConflict,
 		"side":           testSide,
 		"log entry":      line,
+		"operation":      LogEntry{Block: dag.BlockID{3}, Parents: []dag.RevisionID{}, Fork: "f", Time: testTime, Operation: &merge},
 		"event":          Event{Cursor: "c", Type: "put", Fork: "f", Key: "k", Kind: crdt.Bytes, Value: []byte("v"), Token: "t", Revision: testRev, Block: dag.BlockID{3}, Last: true, Node: "n", Author: "a", Time: testTime},
 		"idle event":     Event{Cursor: "c", Type: "idle"},
 		"written":        written,
@@ -53,7 +57,7 @@ func TestJSONRoundTrips(t *testing.T) {
 		"info":           Info{Key: "k", RevisionCount: 1, Heads: []dag.RevisionID{testRev}, Fork: "f", Kind: crdt.Bytes, Conflict: true, Size: 5, First: testTime, Last: testTime, Token: "t"},
 		"no info":        Info{Heads: []dag.RevisionID{}},
 		"shown revision": Shown{Revision: &line},
-		"shown block":    Shown{Block: &BlockInfo{Block: dag.BlockID{3}, Deps: []dag.BlockID{{1}}, Time: testTime, Ops: []string{"op"}, Revisions: []LogEntry{line}}},
+		"shown block":    Shown{Block: &BlockInfo{Block: dag.BlockID{3}, Deps: []dag.BlockID{{1}}, Time: testTime, Ops: []string{"op"}, Operations: []Operation{member, {Kind: OperationTag}}, Revisions: []LogEntry{line}}},
 		"applied":        Applied{Block: dag.BlockID{3}, Created: []string{"a"}, Changed: []string{}, Deleted: []string{}, Unchanged: 4, Plan: true},
 		"status":         Status{Node: dag.NodeID{1}, Cluster: dag.ClusterID{2}, Started: testTime, Time: testTime, Addresses: []string{}, Peers: []PeerStatus{peer}, Warnings: []string{"w"}},
 		"new status":     Status{Node: dag.NodeID{1}, Addresses: []string{}, Peers: []PeerStatus{}, Warnings: []string{}},
@@ -72,7 +76,7 @@ func TestJSONRoundTrips(t *testing.T) {
 		"difference":     Difference{Key: "k", Change: "changed", A: []byte{}, B: []byte{0xff}},
 		"created":        Difference{Key: "k", Change: "created", B: []byte("b")},
 		"reset":          Reset{Written: written, Changed: []MergedKey{{"k", "changed"}}, Plan: true},
-		"tag":            PointerInfo{Name: "n", Cut: []dag.BlockID{{1}}, Time: testTime, Clash: true},
+		"tag":            PointerInfo{Name: "n", Cut: []dag.BlockID{{1}}, Time: testTime, Node: "n", Author: "a", Message: "m", Clash: true},
 		"alias":          PointerInfo{Name: "n", Fork: "f"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -110,7 +114,11 @@ func TestJSONForms(t *testing.T) {
 		"log entry": {
 			LogEntry{Key: "k", Time: testTime.In(time.FixedZone("", 3600)).Add(999 * time.Microsecond)},
 			`{"revision":"","block":"","parents":[],"key":"k","fork":"","kind":"","node":"","author":"","time":"2026-01-02T03:04:05.678Z",` +
-				`"message":"","size":0,"deleted":false,"head":false,"cursor":""}`,
+				`"message":"","size":0,"deleted":false,"head":false,"cursor":"","zone":""}`,
+		},
+		"operation": {
+			Operation{Kind: OperationMerge, Fork: "default", Source: "staging", Keys: &KeyCount{Created: 1}},
+			`{"kind":"merge","fork":"default","source":"staging","keys":{"created":1,"changed":0,"deleted":0,"same":0}}`,
 		},
 		"fork": {
 			ForkInfo{Name: "n", From: []ForkSource{{Name: "f"}}},

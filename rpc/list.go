@@ -107,11 +107,11 @@ func (x *exchange) listKV() error {
 		func(e *Entry) string { return e.Key })
 }
 
-// getLog answers with the history of a key, of the keys below a prefix, or of
-// the fork.
+// getLog answers with the history of a key, of the keys below a prefix, of the
+// fork, or, if the path names none, of every fork.
 func (x *exchange) getLog() error {
 	r := LogRequest{
-		KeyRef: x.keyRef(), After: x.query.Get("after"),
+		KeyRef: x.keyRef(), After: x.query.Get("after"), All: x.fork == "",
 		Author: Author(x.query.Get("author")), Node: x.query.Get("node"),
 	}
 	if r.Key == "" {
@@ -128,7 +128,11 @@ func (x *exchange) getLog() error {
 			return invalid("since must be an RFC 3339 time, not " + quote(since))
 		}
 	}
-	return writeList(x, "log", x.Service.Histories.Log(x.r.Context(), r),
+	return x.writeLog(x.Service.Histories.Log(x.r.Context(), r))
+}
+
+func (x *exchange) writeLog(entries iter.Seq2[LogEntry, error]) error {
+	return writeList(x, "log", entries,
 		func(b []byte, e *LogEntry) []byte { return e.appendJSON(b) },
 		func(e *LogEntry) string { return e.Cursor })
 }

@@ -28,7 +28,23 @@ func (e *LogEntry) appendJSON(b []byte) []byte {
 	b = appendBoolMember(b, "head", e.Head)
 	b = appendValueMember(b, e.Value)
 	b = appendStringMember(b, "cursor", e.Cursor)
+	b = appendStringMember(b, "zone", e.Zone)
+	if e.Mark != "" {
+		b = appendStringMember(b, "mark", e.Mark)
+	}
+	if e.Operation != nil {
+		b = append(appendName(b, "operation"), mustJSON(e.Operation)...)
+	}
 	return append(b, '}')
+}
+
+// mustJSON encodes what has no value that JSON lacks.
+func mustJSON(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic("rpc: encode: " + err.Error())
+	}
+	return data
 }
 
 // UnmarshalJSON reads the form of MarshalJSON.
@@ -49,6 +65,9 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 		Deleted  bool             `json:"deleted"`
 		Head     bool             `json:"head"`
 		Cursor   string           `json:"cursor"`
+		Zone     string           `json:"zone"`
+		Mark     string           `json:"mark"`
+		Op       *Operation       `json:"operation"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read log entry: %w", err)
@@ -56,7 +75,7 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 	*e = LogEntry{
 		Revision: w.Revision.is, Block: w.Block.is, Parents: w.Parents, Key: w.Key, Fork: w.Fork, Kind: w.Kind.is,
 		Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Size: w.Size, Deleted: w.Deleted,
-		Head: w.Head, Value: w.bytes(), Cursor: w.Cursor,
+		Head: w.Head, Value: w.bytes(), Cursor: w.Cursor, Zone: w.Zone, Mark: w.Mark, Operation: w.Op,
 	}
 	return nil
 }
@@ -113,7 +132,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 func (i BlockInfo) MarshalJSON() ([]byte, error) {
 	type plain BlockInfo
 	p := plain(i)
-	p.Deps, p.Ops, p.Revisions = list(p.Deps), list(p.Ops), list(p.Revisions)
+	p.Deps, p.Ops, p.Operations, p.Revisions = list(p.Deps), list(p.Ops), list(p.Operations), list(p.Revisions)
 	return json.Marshal(struct {
 		plain
 		Time stamp `json:"time"`

@@ -16,7 +16,11 @@ func schemaExamples() map[string][]any {
 	rev := []dag.RevisionID{{1}}
 	side := Side{Value: text, Time: when}
 	entry := Entry{Value: text, Heads: rev, Time: when, Warning: "w", Conflicts: []Conflict{{Sides: []Side{side}}}}
-	line := LogEntry{Value: text, Parents: rev, Time: when}
+	op := Operation{
+		Fork: "f", Source: "s", Name: "n", Gone: true, Filter: exampleFilter(), Cut: []dag.BlockID{{}},
+		Keys: &KeyCount{AtMost: 1}, Node: dag.NodeID{1}, Role: "r", Zone: "z",
+	}
+	line := LogEntry{Value: text, Parents: rev, Time: when, Mark: MarkResolved, Operation: &op}
 	written := Written{Heads: rev, Unchanged: true, Settled: 1, Sibling: true, Keys: 1}
 	peer := PeerStatus{Addresses: []string{""}, LastSeen: when}
 	all := map[string][]any{
@@ -28,7 +32,7 @@ func schemaExamples() map[string][]any {
 		"Written":     {written},
 		"RolledBack":  {RolledBack{Written: written, Plan: true}},
 		"Info":        {Info{Kind: crdt.Bytes, Heads: rev, First: when, Last: when}},
-		"Block":       {BlockInfo{Prev: "p", Deps: []dag.BlockID{{}}, Time: when, Author: "a", Message: "m", Ops: []string{""}, Revisions: []LogEntry{line}}},
+		"Block":       {BlockInfo{Prev: "p", Deps: []dag.BlockID{{}}, Time: when, Author: "a", Message: "m", Ops: []string{""}, Operations: []Operation{op}, Revisions: []LogEntry{line}}},
 		"Applied":     {Applied{Created: []string{""}, Changed: []string{""}, Deleted: []string{""}, Plan: true}},
 		"Status":      {Status{ReadOnly: "r", Started: when, Time: when, Addresses: []string{""}, Peers: []PeerStatus{peer}, Warnings: []string{""}}},
 		"Peer":        {peer},
@@ -42,9 +46,13 @@ func schemaExamples() map[string][]any {
 	return all
 }
 
+func exampleFilter() *Filter {
+	return &Filter{Keys: []string{""}, Scopes: []string{""}, SkipKeys: []string{""}, Skips: []string{""}}
+}
+
 func forkExamples(conflict Conflict, written Written) map[string][]any {
 	text, raw := []byte("text"), []byte{0xff}
-	filter := &Filter{Keys: []string{""}, Scopes: []string{""}, SkipKeys: []string{""}, Skips: []string{""}}
+	filter := exampleFilter()
 	keys := []MergedKey{{}}
 	return map[string][]any{
 		"Fork":         {ForkInfo{Labels: []string{""}, From: []ForkSource{{Filter: filter}}}},
@@ -52,7 +60,7 @@ func forkExamples(conflict Conflict, written Written) map[string][]any {
 		"Rename":       {renameBody{}},
 		"Difference":   {Difference{A: text, B: text}, Difference{A: raw, B: raw}},
 		"Pick":         {PickRequest{}},
-		"Pointer":      {PointerInfo{Fork: "f", Cut: []dag.BlockID{{}}, Time: time.Unix(1, 0), Clash: true}},
+		"Pointer":      {PointerInfo{Fork: "f", Cut: []dag.BlockID{{}}, Time: time.Unix(1, 0), Node: "n", Author: "a", Message: "m", Clash: true}},
 		"TagRequest":   {tagBody{At: "a"}},
 		"AliasRequest": {aliasBody{Expect: "e"}},
 		"Reset":        {resetBody{Prefix: new(string), Plan: true}},

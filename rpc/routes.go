@@ -98,8 +98,12 @@ func historyRoutes() []route {
 		},
 		{
 			method: "GET", pattern: forkPath + "/log", id: "logFork", serve: (*exchange).getLog,
-			summary: "The history of the keys below a prefix that ends in a slash, or of the fork, newest first.",
+			summary: "The history of the keys below a prefix that ends in a slash, or of the fork with its operations, newest first.",
 			query:   append([]string{"prefix"}, logQuery...), answers: bothLists, schema: "Log",
+		},
+		{
+			method: "GET", pattern: "/api/v1/log", id: "logAll", serve: (*exchange).getLog,
+			summary: "The history of every fork, with all operations, newest first.", query: logQuery, answers: bothLists, schema: "Log",
 		},
 		{
 			method: "GET", pattern: forkPath + "/watch", id: "watch", serve: (*exchange).watch,

@@ -120,6 +120,11 @@ func pointerRoutes() []route {
 			method: "DELETE", pattern: aliasesPath + "/{name}", id: "removeAlias", serve: (*exchange).deleteAlias,
 			summary: "Removes an alias.", query: []string{"expect"}, headers: writeHeaders, answers: jsonAnswer, schema: "Pointer",
 		},
+		{
+			method: "GET", pattern: aliasesPath + "/{name}/log", id: "aliasLog", serve: (*exchange).getAliasLog,
+			summary: "Where an alias pointed, who pointed it there, and when, newest first.",
+			query:   []string{"after", "limit"}, answers: bothLists, schema: "Log",
+		},
 	})
 }
 

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"slices"
+	"strings"
 
 	"crush/dag"
 )
@@ -113,9 +114,16 @@ func checkName(what, name string) error {
 		return invalid("name is missing: what the " + what + " shall be called")
 	}
 	if dag.ValidName(name) != nil {
-		return invalid("a " + what + " cannot be called " + quote(name) + ": a name has 1 to 128 letters, digits and ._/-, and starts with a letter or digit")
+		return invalid(article(what) + " cannot be called " + quote(name) + ": a name has 1 to 128 letters, digits and ._/-, and starts with a letter or digit")
 	}
 	return nil
+}
+
+func article(noun string) string {
+	if strings.ContainsAny(noun[:1], "aeiou") {
+		return "an " + noun
+	}
+	return "a " + noun
 }
 
 // checkFilter says why a filter cannot be one.

@@ -16,6 +16,10 @@ func (x *exchange) getAliases() error {
 	return x.writeAny(aliasList{list(aliases)})
 }
 
+func (x *exchange) getAliasLog() error {
+	return x.writeLog(x.Service.Pointers.AliasLog(x.r.Context(), x.id, x.query.Get("after")))
+}
+
 func (x *exchange) postTag() error {
 	var w tagBody
 	if err := x.readFull(&w, maxJSON, "at"); err != nil {

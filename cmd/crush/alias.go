@@ -15,10 +15,11 @@ at another fork switches every key at once, on each node as soon as it hears of
 it: readers of -F live go from one colour to the other in one step.`,
 		Example: `  crush alias set live blue
   crush get app/port -F live
-  crush alias set live green --expect blue`,
-		RunE: wantVerb("set, ls, rm"),
+  crush alias set live green --expect blue
+  crush alias log live`,
+		RunE: wantVerb("set, ls, log, rm"),
 	}
-	cmd.AddCommand(p.aliasLsCommand(), p.aliasRmCommand(), p.aliasSetCommand())
+	cmd.AddCommand(p.aliasLogCommand(), p.aliasLsCommand(), p.aliasRmCommand(), p.aliasSetCommand())
 	return cmd
 }
 
@@ -49,17 +50,55 @@ func (p *program) aliasLsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls",
 		Short: "List the aliases",
-		Long: `List the aliases and the forks that they stand for. One that two nodes have moved
-at once is marked; setting it again settles it.`,
+		Long: `List the aliases, the forks that they stand for, and who pointed them there, when.
+One that two nodes have moved at once is marked; setting it again settles it.`,
 		Example: `  crush alias ls
   crush alias ls -o json`,
 		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return p.listPointers(cmd, (*rpc.Client).Aliases, func(a rpc.PointerInfo) {
-				p.printf("%-20s  %s%s\n", escape(a.Name), escape(a.Fork), clashMark(a.Clash))
+				p.printf("%-20s  %-20s  %s%s\n", escape(a.Name), escape(a.Fork), setBy(a), clashMark(a.Clash))
 			})
 		},
 	}
+}
+
+func (p *program) aliasLogCommand() *cobra.Command {
+	var n int
+	cmd := &cobra.Command{
+		Use:   "log NAME",
+		Short: "List where an alias pointed",
+		Long: `List where an alias pointed, who pointed it there, and when, the newest first: what
+was live at a time. An alias that was removed has a log too.`,
+		Example: `  crush alias log live
+  crush alias log live -n 1 -o json`,
+		Args: wantArgs(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if n < 0 && cmd.Flags().Changed("number") {
+				return usagef("-n %d: want a number of lines", n)
+			}
+			return p.aliasLog(cmd, args[0], n)
+		},
+	}
+	cmd.Flags().IntVarP(&n, "number", "n", -1, "stop after `N` lines; all without it")
+	return cmd
+}
+
+func (p *program) aliasLog(cmd *cobra.Command, name string, n int) error {
+	door, err := p.door()
+	if err != nil {
+		return err
+	}
+	if err := p.page(); err != nil {
+		return err
+	}
+	ctx, cancel := p.streaming(cmd.Context())
+	defer cancel()
+	entries := first(door.AliasLog(ctx, name, ""), n)
+	if p.format != formatText {
+		return printList(p, entries, func(rpc.LogEntry) {})
+	}
+	return p.printLog(singly(entries), true)
 }
 
 func (p *program) aliasRmCommand() *cobra.Command {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 type logFlags struct {
 	n                   int
 	since, author, node string
+	all                 bool
 }
 
 func (p *program) logCommand() *cobra.Command {
@@ -22,14 +22,24 @@ func (p *program) logCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "log [KEY | PREFIX/]",
 		Short: "List revisions, newest first",
-		Long: `List the revisions of a key, or of all keys below PREFIX/, newest first:
-causally, then by time. Without a key, the changes of the fork, one line each.
+		Long: `List the revisions of a key, newest first: causally, then by time. With PREFIX/
+those of all keys below it, by the changes that wrote them, newest first as they
+came to this node.
 
-The name in brackets is the author that was claimed; the one before it is the
-node that signed. A * marks the heads of a key.`,
+Without a key, list what happened on the fork, one change a line: what was
+written on it, merges into it and of it, its creation, renaming and removal. What
+was written elsewhere and merged stands in the line of the merge. Tags, aliases
+and members, which belong to no fork, are listed too. --all lists every fork.
+
+A change of one key is shown by its revision, any other one by its block; crush
+show tells more of each, and crush undo takes back either. The name in brackets
+is the author that was claimed; the one before it is the node that signed, with
+its zone behind an @. A * marks the heads of a key.`,
 		Example: `  crush log app/port
   crush log app/port -n 5
   crush log app/ --since 3d --author alice
+  crush log -F staging
+  crush log --all -n 20
   crush log -o jsonl`,
 		Args: wantArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,11 +55,20 @@ node that signed. A * marks the heads of a key.`,
 	fl.StringVar(&f.since, "since", "", "nothing before `TIME`")
 	fl.StringVar(&f.author, "author", "", "only what claims the author `NAME`")
 	fl.StringVar(&f.node, "node", "", "only what the node `NAME` wrote")
+	fl.BoolVar(&f.all, "all", false, "what happened on every fork")
 	return cmd
 }
 
 func (p *program) log(cmd *cobra.Command, key string, f *logFlags) error {
-	r := rpc.LogRequest{KeyRef: p.keyRef(key), Author: rpc.Author(f.author), Node: f.node}
+	r := rpc.LogRequest{KeyRef: p.keyRef(key), Author: rpc.Author(f.author), Node: f.node, All: f.all}
+	switch {
+	case f.all && key != "":
+		return usagef("--all is what happened on every fork: leave the key %s out", key)
+	case f.all && p.origins["fork"] == "flag --fork":
+		return usagef("--all and -F %s contradict each other", r.Fork)
+	case f.all:
+		r.Fork = ""
+	}
 	if f.since != "" {
 		t, ok := parseTime(f.since, time.Now())
 		if !ok {
@@ -164,20 +183,19 @@ func (p *program) printLog(list iter.Seq2[[]rpc.LogEntry, error], many bool) err
 	return nil
 }
 
-// printChange prints a change: that of a key by its revision, that of many by
-// their block.
+// printChange prints a change: that of a key by its revision, any other by its
+// block.
 func (p *program) printChange(change []rpc.LogEntry, short *shortener, fork bool) {
 	e := change[0]
 	var b strings.Builder
-	if len(change) > 1 || (fork && e.Key == "") {
-		fmt.Fprintf(&b, "%s    %s  %s", short.short(e.Block), when(e.Time), escape(writer(e.Node, e.Author)))
-		b.WriteString("  " + escape(keysIn(change)))
+	if len(change) > 1 || e.Operation != nil {
+		fmt.Fprintf(&b, "%s    %s  %s  %s", short.short(e.Block), when(e.Time), escape(signer(e)), escape(summary(change)))
 	} else {
 		head := " "
 		if e.Head {
 			head = "*"
 		}
-		fmt.Fprintf(&b, "%s %s  %s  %s", short.short(e.Revision), head, when(e.Time), escape(writer(e.Node, e.Author)))
+		fmt.Fprintf(&b, "%s %s  %s  %s", short.short(e.Revision), head, when(e.Time), escape(signer(e)))
 		if fork {
 			b.WriteString("  " + escape(e.Key))
 		}
@@ -186,6 +204,9 @@ func (p *program) printChange(change []rpc.LogEntry, short *shortener, fork bool
 		} else {
 			b.WriteString("  " + size(e.Size))
 		}
+		if e.Mark != "" {
+			b.WriteString("  " + escape(e.Mark))
+		}
 	}
 	if e.Message != "" {
 		b.WriteString("  " + escape(e.Message))
@@ -193,20 +214,14 @@ func (p *program) printChange(change []rpc.LogEntry, short *shortener, fork bool
 	p.printf("%s\n", b.String())
 }
 
-// keysIn names the keys of a change of many.
-func keysIn(change []rpc.LogEntry) string {
-	const most = 3
-	var names []string
-	for _, e := range change {
-		name := e.Key
-		if name == "" {
-			name = "operation"
-		}
-		names = append(names, name)
+// signer is who wrote, and where.
+func signer(e rpc.LogEntry) string {
+	if e.Zone == "" {
+		return writer(e.Node, e.Author)
 	}
-	slices.Sort(names)
-	if more := len(names) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	zoned := writer(e.Node, "") + "@" + e.Zone
+	if e.Author == "" {
+		return zoned
 	}
-	return strings.Join(names, ", ")
+	return fmt.Sprintf("%s (%s)", zoned, e.Author)
 }

@@ -90,8 +90,8 @@ func (p *program) printBlock(b *rpc.BlockInfo) {
 	if b.Message != "" {
 		p.printf("message   %s\n", escape(b.Message))
 	}
-	for _, op := range b.Ops {
-		p.printf("operation %s\n", escape(op))
+	for i := range b.Operations {
+		p.printf("did       %s\n", escape(sentence(&b.Operations[i])))
 	}
 	var short shortener
 	for _, e := range b.Revisions {

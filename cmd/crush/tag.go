@@ -92,6 +92,11 @@ func (p *program) listPointers(cmd *cobra.Command, ask func(*rpc.Client, context
 	return printList(p, each(list), text)
 }
 
+// setBy is who set a tag or alias, and when.
+func setBy(t rpc.PointerInfo) string {
+	return when(t.Time) + "  " + escape(writer(t.Node, t.Author))
+}
+
 // clashMark marks a name that several nodes have set at once.
 func clashMark(clash bool) string {
 	if clash {
@@ -104,8 +109,9 @@ func (p *program) tagLsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "ls",
 		Short: "List the tags",
-		Long: `List the tags: name, and the newest blocks of what it names. A tag
-that two nodes have set at once is marked; setting it again settles it.`,
+		Long: `List the tags: the name, who set it and when, and the newest blocks of what it
+names. A tag that two nodes have set at once is marked; setting it again settles
+it.`,
 		Example: `  crush tag ls
   crush tag ls -o json`,
 		Args: wantArgs(0, 0),
@@ -121,7 +127,7 @@ func (p *program) printTag(t rpc.PointerInfo) {
 	for _, id := range t.Cut {
 		short.add(id)
 	}
-	p.printf("%-20s ", escape(t.Name))
+	p.printf("%-20s  %s ", escape(t.Name), setBy(t))
 	for i, id := range t.Cut {
 		if i == most {
 			p.printf(" and %d more", len(t.Cut)-most)
