@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"crush/dag"
@@ -27,6 +28,7 @@ type Daemon struct {
 	server  *rpc.Server
 	host    *p2p.Host
 	started time.Time
+	metrics *prometheus.Registry
 }
 
 // New checks the configuration. It touches nothing.
@@ -57,6 +59,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	if d.host, err = newHost(d.config, d.dir, d.replica.Graph()); err != nil {
 		return err
 	}
+	d.metrics = newMetrics(d)
 	if d.server, err = rpc.NewServer(rpc.ServerConfig{
 		Handler:     rpc.HandlerConfig{Service: d.service(), Logger: d.config.Logger},
 		Socket:      d.config.Socket,
@@ -122,6 +125,7 @@ func (d *Daemon) service() rpc.Service {
 	return rpc.Service{
 		Values: r, Histories: r, Changes: r, Ancestry: r, Node: d,
 		Forks: r, Merges: r, Pointers: r, Resets: r, AncestorForks: r,
+		Metrics: d.writeMetrics,
 	}
 }
 

@@ -41,11 +41,13 @@ var arrows = map[string]map[string]string{
 		"golang.org/x/sync/errgroup": "Run returns after its last goroutine",
 	},
 	"daemon": {
-		"crdt":                       "the replica reads values by their merge rules",
-		"dag":                        "the replica keeps history",
-		"p2p":                        "the daemon runs the network",
-		"rpc":                        "the daemon runs the door for local programs",
-		"golang.org/x/sync/errgroup": "Run returns after its last goroutine",
+		"crdt": "the replica reads values by their merge rules",
+		"dag":  "the replica keeps history",
+		"p2p":  "the daemon runs the network",
+		"rpc":  "the daemon runs the door for local programs",
+		"github.com/prometheus/client_golang/prometheus": "what operators graph; libp2p brings it anyway",
+		"github.com/prometheus/common/expfmt":            "Prometheus' text format, written as its own library writes it",
+		"golang.org/x/sync/errgroup":                     "Run returns after its last goroutine",
 	},
 	"gitstream": {},
 	"cmd/crush": {
