@@ -101,24 +101,29 @@ func (c *Config) setDefaults() {
 	}
 }
 
+// ErrStopped marks a wait for other nodes that ended with Run.
+var ErrStopped = errors.New("this node's network is stopped")
+
 // Host is this node's line to the others. All methods may be called from any
 // goroutine; those that need the network wait until Run has opened it.
 type Host struct {
-	cfg    Config
-	log    *slog.Logger
-	id     dag.NodeID
-	self   peer.ID
-	quiet  *quiet
-	gate   *gatekeeper
-	roster *roster
-	plan   *plan
-	slots  *slots
-	dials  *dials
-	outbox *outbox
-	gossip *gossipParser
+	cfg       Config
+	log       *slog.Logger
+	id        dag.NodeID
+	self      peer.ID
+	quiet     *quiet
+	gate      *gatekeeper
+	roster    *roster
+	plan      *plan
+	slots     *slots
+	dials     *dials
+	outbox    *outbox
+	gossip    *gossipParser
+	questions *questions
 
-	ready chan struct{} // closed when net is set
-	net   host.Host     // set once by Run
+	ready   chan struct{} // closed when net is set
+	net     host.Host     // set once by Run
+	stopped chan struct{} // closed when Run has returned
 
 	mu       sync.Mutex
 	closing  bool
@@ -135,7 +140,8 @@ func New(cfg Config) (*Host, error) {
 	h := &Host{
 		cfg: cfg, log: cfg.Logger, id: cfg.Key.ID(), self: peerOf(cfg.Key.ID()), quiet: q,
 		gate: newGatekeeper(cfg.Gate, cfg.Logger, q), roster: newRoster(), plan: newPlan(), slots: newSlots(),
-		dials: newDials(), outbox: newOutbox(), gossip: newGossipParser(cfg.header), ready: make(chan struct{}),
+		dials: newDials(), outbox: newOutbox(), gossip: newGossipParser(cfg.header), questions: newQuestions(),
+		ready: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	for _, a := range cfg.Peers {
 		h.dials.add(mustAddr(a), true)
@@ -155,6 +161,7 @@ func mustAddr(a string) peer.AddrInfo {
 // Run opens the network and works until the context ends, then closes it and
 // returns nil after its last goroutine has ended. It is called once.
 func (h *Host) Run(parent context.Context) error {
+	defer close(h.stopped)
 	g, ctx := errgroup.WithContext(parent)
 	if err := h.open(ctx); err != nil {
 		return err

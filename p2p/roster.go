@@ -23,6 +23,21 @@ type PeerState struct {
 	LastSeen  time.Time // zero: not since this node started
 	Sent      uint64    // blocks sent to it by sync
 	Received  uint64    // blocks received from it by sync
+	Lag       Lag
+}
+
+// Lag is how far a peer is behind this node, by what it last told: of a peer
+// that is away it goes on growing. It never says more than is the case, but
+// for what the peer has got since from others.
+type Lag struct {
+	// Known is false while the peer has told nothing since this node started;
+	// the rest is zero then.
+	Known bool
+	// Blocks is how many blocks are here and, as far as known, not there.
+	Blocks int
+	// Since is when the oldest of them arrived here, by this node's clock; zero
+	// if there are none.
+	Since time.Time
 }
 
 // roster is what this node knows of its peers. Its methods may be called from
