@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"iter"
-	"slices"
 	"strings"
 	"time"
 
@@ -101,47 +100,8 @@ func (r *Replica) describe(f dag.Fork, e *dag.Entry, value, bare bool) (rpc.Entr
 		return out, outward(err)
 	}
 	out.Block, out.Node, out.Author, out.Message = c.Block, r.nodeName(c.Node), rpc.Author(c.Note.Author), c.Note.Message
-	out.Conflicts, err = r.conflicts(f, e, &v)
+	out.Conflicts, err = r.conflicts(f, e, &v, r.seenByAll)
 	return out, err
-}
-
-// conflicts describes the conflicts of a view with the values of their sides.
-func (r *Replica) conflicts(f dag.Fork, e *dag.Entry, v *crdt.View) ([]rpc.Conflict, error) {
-	var out []rpc.Conflict
-	for _, c := range v.Conflicts {
-		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path, Kind: string(c.Kind)}
-		for _, s := range c.Sides {
-			side, err := r.side(f, e, &s)
-			if err != nil {
-				return nil, err
-			}
-			d.Sides = append(d.Sides, side)
-		}
-		out = append(out, d)
-	}
-	return out, nil
-}
-
-func (r *Replica) side(f dag.Fork, e *dag.Entry, s *crdt.Side) (rpc.Side, error) {
-	out := rpc.Side{
-		Letter: s.Letter, Deleted: s.Deleted, Served: s.Rank == 0, Kind: s.Kind, Revision: dag.RevisionID(s.Revision), Fork: f.Name,
-	}
-
-	i := slices.IndexFunc(e.Heads, func(h dag.Head) bool { return h.ID == out.Revision })
-	if i < 0 {
-		return out, failure(rpc.CodeInternal, "side %s of the conflict at %q is no head", s.Letter, e.Key)
-	}
-	h := &e.Heads[i]
-	if on, ok := r.graph.ForkOfHead(h); ok && on.Name != "" {
-		out.Fork = on.Name
-	}
-	c, err := r.graph.HeadChange(h)
-	if err != nil {
-		return out, outward(err)
-	}
-	out.Node, out.Author, out.Time = r.nodeName(c.Node), rpc.Author(c.Note.Author), timeOf(h.Time)
-	out.Value, err = r.graph.Payload(h)
-	return out, outward(err)
 }
 
 // getRevision answers with the value of one revision of a key.

@@ -105,7 +105,7 @@ func (r *Replica) conflictsOn(ctx context.Context, f dag.Fork, prefix string) it
 			var cs []rpc.Conflict
 			if err == nil && len(e.Heads) > 1 {
 				v := r.view(&e)
-				cs, err = r.conflicts(f, &e, &v)
+				cs, err = r.conflicts(f, &e, &v, r.seenByAll)
 			}
 			if err != nil {
 				yield(rpc.Conflict{}, outward(err))

@@ -96,7 +96,7 @@ func (r *Replica) planKey(p *mergePlan, key string, q *rpc.MergeRequest) error {
 		return err
 	}
 	if k.conflict && k.settle == nil {
-		cs, err := r.conflicts(p.dst, &k.after, &k.view)
+		cs, err := r.conflicts(p.dst, &k.after, &k.view, r.onBoth(p.src))
 		if err != nil {
 			return err
 		}

@@ -114,6 +114,24 @@ type Conflict struct {
 	Path  string             `json:"path"`
 	Kind  string             `json:"kind"` // value, delete/edit, type
 	Sides []Side             `json:"sides"`
+	// Base is what the sides had in common: of a plan, the newest revision that
+	// both forks show; of an open conflict, the newest that every side has
+	// seen. It is only for showing what was before; nil if there was nothing, or
+	// if it is too far back.
+	Base *Base `json:"base,omitempty"`
+}
+
+// Base is what stood before the sides of a conflict parted.
+type Base struct {
+	Value    []byte // value or value_base64 in JSON
+	Deleted  bool
+	Kind     crdt.Kind
+	Revision dag.RevisionID
+	Node     string
+	Author   Author
+	Time     time.Time
+	Age      time.Duration // when it was asked for, by the node's clock; age_ms in JSON
+	Fork     string
 }
 
 // Side is one of the values of a conflict.
@@ -127,6 +145,7 @@ type Side struct {
 	Node     string
 	Author   Author
 	Time     time.Time
+	Age      time.Duration // when it was asked for, by the node's clock; age_ms in JSON
 	Fork     string
 }
 

@@ -3,6 +3,8 @@ package rpc
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"time"
 
 	"crush/crdt"
 	"crush/dag"
@@ -92,7 +94,11 @@ func (c *Conflict) appendJSON(b []byte) []byte {
 		}
 		b = c.Sides[i].appendJSON(b)
 	}
-	return append(b, ']', '}')
+	b = append(b, ']')
+	if c.Base != nil {
+		b = c.Base.appendJSON(appendName(b, "base"))
+	}
+	return append(b, '}')
 }
 
 // UnmarshalJSON reads the form of MarshalJSON.
@@ -105,11 +111,12 @@ func (c *Conflict) UnmarshalJSON(data []byte) error {
 		Path  string                                          `json:"path"`
 		Kind  string                                          `json:"kind"`
 		Sides []Side                                          `json:"sides"`
+		Base  *Base                                           `json:"base"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read conflict: %w", err)
 	}
-	*c = Conflict{Key: w.Key, Fork: w.Fork, ID: w.ID.is, State: w.State.is, Path: w.Path, Kind: w.Kind, Sides: w.Sides}
+	*c = Conflict{Key: w.Key, Fork: w.Fork, ID: w.ID.is, State: w.State.is, Path: w.Path, Kind: w.Kind, Sides: w.Sides, Base: w.Base}
 	return nil
 }
 
@@ -128,7 +135,11 @@ func (s *Side) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "author", string(s.Author))
 	b = appendTimeMember(b, "time", s.Time)
 	b = appendStringMember(b, "fork", s.Fork)
-	return append(b, '}')
+	return append(appendAgeMember(b, s.Age), '}')
+}
+
+func appendAgeMember(b []byte, age time.Duration) []byte {
+	return strconv.AppendInt(appendName(b, "age_ms"), age.Milliseconds(), 10)
 }
 
 // UnmarshalJSON reads the form of MarshalJSON.
@@ -143,6 +154,7 @@ func (s *Side) UnmarshalJSON(data []byte) error {
 		Node     string       `json:"node"`
 		Author   Author       `json:"author"`
 		Time     stamp        `json:"time"`
+		Age      int64        `json:"age_ms"`
 		Fork     string       `json:"fork"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
@@ -151,6 +163,36 @@ func (s *Side) UnmarshalJSON(data []byte) error {
 	*s = Side{
 		Letter: w.Letter, Value: w.bytes(), Deleted: w.Deleted, Served: w.Served, Kind: w.Kind.is,
 		Revision: w.Revision.is, Node: w.Node, Author: w.Author, Time: w.Time.Time, Fork: w.Fork,
+		Age: time.Duration(w.Age) * time.Millisecond,
+	}
+	return nil
+}
+
+// MarshalJSON returns the form of the base in a conflict.
+func (c Base) MarshalJSON() ([]byte, error) { return c.appendJSON(nil), nil }
+
+func (c *Base) appendJSON(b []byte) []byte {
+	b = appendValueMember(append(b, '{'), c.Value)
+	b = appendBoolMember(b, "deleted", c.Deleted)
+	b = appendIDMember(b, "kind", c.Kind)
+	b = appendIDMember(b, "revision", c.Revision)
+	b = appendStringMember(b, "node", c.Node)
+	b = appendStringMember(b, "author", string(c.Author))
+	b = appendTimeMember(b, "time", c.Time)
+	b = appendStringMember(b, "fork", c.Fork)
+	return append(appendAgeMember(b, c.Age), '}')
+}
+
+// UnmarshalJSON reads the form of MarshalJSON: a side without what only a side
+// has.
+func (c *Base) UnmarshalJSON(data []byte) error {
+	var s Side
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("read base: %w", err)
+	}
+	*c = Base{
+		Value: s.Value, Deleted: s.Deleted, Kind: s.Kind, Revision: s.Revision, Node: s.Node, Author: s.Author,
+		Time: s.Time, Age: s.Age, Fork: s.Fork,
 	}
 	return nil
 }

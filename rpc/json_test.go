@@ -16,11 +16,14 @@ var (
 	testRev  = dag.RevisionID{1, 2, 3}
 	testSide = Side{
 		Letter: "a", Value: []byte("<v>\n"), Served: true, Kind: crdt.Text, Revision: testRev, Node: "n", Author: "ann",
-		Time: testTime, Fork: "f",
+		Time: testTime, Fork: "f", Age: 3 * time.Second,
 	}
 	testConflict = Conflict{
 		Key: "k", Fork: "f", ID: crdt.ConflictID{1}, State: crdt.ConflictState{2}, Path: "/", Kind: "value",
 		Sides: []Side{testSide, {Letter: "b", Deleted: true, Time: testTime}},
+		Base: &Base{
+			Value: []byte{0xff}, Kind: crdt.Bytes, Revision: testRev, Node: "n", Author: "ann", Time: testTime, Age: -time.Minute, Fork: "f",
+		},
 	}
 	testEntry = Entry{
 		Key: "k", Fork: "f", Kind: crdt.Text, Value: []byte("<v> \" \\ \x01 \u2028 é"), Heads: []dag.RevisionID{testRev, {2}},
@@ -46,6 +49,8 @@ func TestJSONRoundTrips(t *testing.T) {
 		"binary":         Entry{Value: []byte{0xff}, Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
 		"absent":         Entry{Deleted: true, Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
 		"conflict":       testConflict,
+		"no base":        Conflict{Sides: []Side{testSide}},
+		"deleted base":   Conflict{Sides: []Side{testSide}, Base: &Base{Deleted: true}},
 		"side":           testSide,
 		"log entry":      line,
 		"operation":      LogEntry{Block: dag.BlockID{3}, Parents: []dag.RevisionID{}, Fork: "f", Time: testTime, Operation: &merge},

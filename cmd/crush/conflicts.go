@@ -18,10 +18,10 @@ func (p *program) conflictsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "conflicts [KEY | PREFIX/]",
 		Short: "List what is in conflict",
-		Long: `List the keys with two or more values of which nobody has seen the other: both
-sides of each, which of them is served, and the command that settles it. A
-conflict is data like any other: it is the same on every node, nothing waits for
-it, and it stays until somebody settles it.`,
+		Long: `List the keys with two or more values of which nobody has seen the other: what was
+there before, both sides of each, which of them is served, and the command that
+settles it. A conflict is data like any other: it is the same on every node,
+nothing waits for it, and it stays until somebody settles it.`,
 		Example: `  crush conflicts
   crush conflicts app/ -F staging
   crush conflicts --all -o json
@@ -91,9 +91,14 @@ func below(list iter.Seq2[rpc.Conflict, error], prefix string) iter.Seq2[rpc.Con
 
 // counted counts the elements of a sequence as they pass.
 func counted[T any](list iter.Seq2[T, error], n *int) iter.Seq2[T, error] {
+	return countedIf(list, func(T) bool { return true }, n)
+}
+
+// countedIf counts those that are meant.
+func countedIf[T any](list iter.Seq2[T, error], meant func(T) bool, n *int) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for v, err := range list {
-			if err == nil {
+			if err == nil && meant(v) {
 				*n++
 			}
 			if !yield(v, err) {
@@ -109,7 +114,7 @@ const conflictPage = 1000
 
 func (p *program) listConflicts(list iter.Seq2[rpc.Conflict, error]) error {
 	var held []rpc.Conflict
-	now, some := time.Now(), false
+	some := false
 	flush := func() {
 		if len(held) == 0 {
 			return
@@ -117,7 +122,7 @@ func (p *program) listConflicts(list iter.Seq2[rpc.Conflict, error]) error {
 		if some {
 			p.printf("\n")
 		}
-		p.printConflicts(held, "", now, resolveCommand)
+		p.printConflicts(held, "", resolveCommand)
 		held, some = nil, true
 	}
 	for c, err := range list {
@@ -133,13 +138,16 @@ func (p *program) listConflicts(list iter.Seq2[rpc.Conflict, error]) error {
 	return nil
 }
 
-// printConflicts prints each conflict with its sides, one a line; settle, if
-// it is not nil, returns the command that settles one.
-func (p *program) printConflicts(list []rpc.Conflict, indent string, now time.Time, settle func(c rpc.Conflict, state string) string) {
+// printConflicts prints each conflict with what was there before and its sides,
+// one a line; settle, if it is not nil, returns the command that settles one.
+func (p *program) printConflicts(list []rpc.Conflict, indent string, settle func(c rpc.Conflict, state string) string) {
 	var revisions, ids, states shortener
 	for _, c := range list {
 		ids.add(c.ID)
 		states.add(c.State)
+		if c.Base != nil {
+			revisions.add(c.Base.Revision)
+		}
 		for _, s := range c.Sides {
 			revisions.add(s.Revision)
 		}
@@ -157,8 +165,9 @@ func (p *program) printConflicts(list []rpc.Conflict, indent string, now time.Ti
 			id = fmt.Sprintf(", id %s, state %s", ids.short(c.ID), states.short(c.State))
 		}
 		p.printf("%s%s%s  %s%s\n", indent, escape(c.Key), path, escape(c.Kind), id)
+		p.printf("%s  %s\n", indent, baseLine(c.Base, &revisions))
 		for _, s := range c.Sides {
-			p.printf("%s  %s\n", indent, sideLine(s, &revisions, now))
+			p.printf("%s  %s\n", indent, sideLine(s, &revisions))
 		}
 		if settle != nil {
 			p.printf("%s  to settle it: %s\n", indent, settle(c, states.short(c.State)))
@@ -166,18 +175,30 @@ func (p *program) printConflicts(list []rpc.Conflict, indent string, now time.Ti
 	}
 }
 
+// baseLine is what was there before the sides of a conflict parted.
+func baseLine(b *rpc.Base, revisions *shortener) string {
+	if b == nil {
+		return "was  nothing that every side has seen"
+	}
+	return fmt.Sprintf("was  %s  %s  by %s, %s", revisions.short(b.Revision), valueOrDeleted(b.Value, b.Deleted),
+		escape(writer(b.Node, b.Author)), age(b.Age))
+}
+
+func valueOrDeleted(value []byte, deleted bool) string {
+	if deleted {
+		return "deleted"
+	}
+	return preview(value)
+}
+
 // sideLine is one side of a conflict: its letter and value, where, when and by
 // whom it was written.
-func sideLine(s rpc.Side, revisions *shortener, now time.Time) string {
-	what := preview(s.Value)
-	if s.Deleted {
-		what = "deleted"
-	}
-	line := fmt.Sprintf("%-2s %s  %s", escape(s.Letter), revisions.short(s.Revision), what)
+func sideLine(s rpc.Side, revisions *shortener) string {
+	line := fmt.Sprintf("%-2s %s  %s", escape(s.Letter), revisions.short(s.Revision), valueOrDeleted(s.Value, s.Deleted))
 	if s.Fork != "" {
 		line += "  on " + escape(s.Fork)
 	}
-	line += fmt.Sprintf("  by %s, %s", escape(writer(s.Node, s.Author)), age(now.Sub(s.Time)))
+	line += fmt.Sprintf("  by %s, %s", escape(writer(s.Node, s.Author)), age(s.Age))
 	if s.Served {
 		line += "  (served)"
 	}

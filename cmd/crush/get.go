@@ -112,12 +112,8 @@ func (p *program) getTree(cmd *cobra.Command, prefix string, f *getFlags) error 
 	ctx, cancel := p.streaming(cmd.Context())
 	defer cancel()
 	conflicts := 0
-	err = printList(p, door.List(ctx, rpc.ListRequest{
-		Fork: p.flags.fork, Prefix: prefix, At: timeOrRef(f.at), Values: true,
-	}), func(e rpc.Entry) {
-		if e.Conflict {
-			conflicts++
-		}
+	entries := door.List(ctx, rpc.ListRequest{Fork: p.flags.fork, Prefix: prefix, At: timeOrRef(f.at), Values: true})
+	err = printList(p, countedIf(entries, func(e rpc.Entry) bool { return e.Conflict }, &conflicts), func(e rpc.Entry) {
 		p.warnRead(e)
 		p.printf("%s\t%s\n", escape(e.Key), escape(string(e.Value)))
 	})

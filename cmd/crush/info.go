@@ -50,6 +50,9 @@ func (p *program) printInfo(in rpc.Info, conflicts []rpc.Conflict) {
 		short.add(id)
 	}
 	for _, c := range conflicts {
+		if c.Base != nil {
+			short.add(c.Base.Revision)
+		}
 		for _, s := range c.Sides {
 			short.add(s.Revision)
 		}
@@ -74,20 +77,17 @@ func (p *program) printInfo(in rpc.Info, conflicts []rpc.Conflict) {
 	}
 }
 
-// printConflict prints the sides of a conflict, one a line.
+// printConflict prints what was before a conflict and its sides, one a line.
 func (p *program) printConflict(c rpc.Conflict, short *shortener) {
 	p.printf("conflict        %s (%s), id %s\n", escape(c.Path), escape(c.Kind), c.ID)
+	p.printf("  %s\n", baseLine(c.Base, short))
 	for _, s := range c.Sides {
-		what := preview(s.Value)
-		if s.Deleted {
-			what = "deleted"
-		}
 		served := ""
 		if s.Served {
 			served = ", served"
 		}
 		p.printf("  %-2s %s  %s  %s%s: %s\n", escape(s.Letter), short.short(s.Revision), when(s.Time),
-			escape(writer(s.Node, s.Author)), served, what)
+			escape(writer(s.Node, s.Author)), served, valueOrDeleted(s.Value, s.Deleted))
 	}
 }
 

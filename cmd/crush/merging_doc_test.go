@@ -111,7 +111,8 @@ func typed(t *testing.T, n *node, home string, known ids, e example) []string {
 	return strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
 }
 
-// ids are those of the document, and what each is in this run.
+// ids are those of the document, and what each is in this run; and the other
+// way round, behind "is ".
 type ids map[string]string
 
 var (
@@ -134,10 +135,10 @@ func (k ids) same(document, got []string) bool {
 		}
 		is := idShape.FindAllString(got[i], -1)
 		for j, id := range idShape.FindAllString(want, -1) {
-			if old, ok := k[id]; ok && old != is[j] {
+			if old, ok := k[id]; ok && old != is[j] || k["is "+is[j]] != "" && k["is "+is[j]] != id {
 				return false
 			}
-			k[id] = is[j]
+			k[id], k["is "+is[j]] = is[j], id
 		}
 	}
 	return true

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"crush/rpc"
 )
@@ -27,7 +26,7 @@ func (p *program) printMerged(m rpc.Merged, r rpc.MergeRequest) {
 	p.printNames("values of "+escape(m.Into)+" that this replaces, also on "+escape(m.Source)+" when it is merged back", m.Overrides)
 	if len(m.Conflicts) > 0 {
 		p.printf("\n%s:\n", count(len(m.Conflicts), "conflict"))
-		p.printConflicts(m.Conflicts, "  ", time.Now(), nil)
+		p.printConflicts(m.Conflicts, "  ", nil)
 	}
 	switch {
 	case m.Unchanged && len(m.Skipped) > 0:

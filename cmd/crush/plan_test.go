@@ -26,9 +26,9 @@ func printed(t *testing.T, print func(p *program)) string {
 
 func twoSides(key string) rpc.Conflict {
 	return rpc.Conflict{Key: key, Fork: "default", Kind: "value", Path: "/", Sides: []rpc.Side{
-		{Letter: "a", Value: []byte("1\n2"), Fork: "default", Node: "n1", Served: true, Time: time.Now()},
-		{Letter: "b", Deleted: true, Fork: "staging", Node: "n2", Author: "bob", Time: time.Now().Add(-3 * time.Hour)},
-	}}
+		{Letter: "a", Value: []byte("1\n2"), Fork: "default", Node: "n1", Served: true},
+		{Letter: "b", Deleted: true, Fork: "staging", Node: "n2", Author: "bob", Age: 3 * time.Hour},
+	}, Base: &rpc.Base{Value: []byte("0"), Node: "n1", Author: "eve\x1b", Age: 72 * time.Hour}}
 }
 
 func TestPlanText(t *testing.T) {
@@ -36,7 +36,7 @@ func TestPlanText(t *testing.T) {
 		Plan: "p1", Source: "a b", Into: "default",
 		Clean:     []rpc.MergedKey{{Key: "k\n", Change: "created"}, {Key: "l", Change: "turned"}},
 		Skipped:   []string{"s"},
-		Conflicts: []rpc.Conflict{twoSides("c\x1b"), twoSides("d")},
+		Conflicts: []rpc.Conflict{twoSides("c\x1b"), {Key: "d", Kind: "delete/edit", Sides: twoSides("d").Sides}},
 		Settled:   []rpc.MergedKey{{Key: "e", Change: "same"}},
 		Overrides: []string{"f"},
 	}
@@ -48,7 +48,8 @@ func TestPlanText(t *testing.T) {
 		"\nclean: 1 created, 1 turned\n  + k\\n\n  ? l\n",
 		"\nskipped, and offered again by the next merge:\n  s\n",
 		"\nsettled: 1 same\n  = e\n",
-		"\n2 conflicts:\n  c\\x1b  value\n",
+		"\n2 conflicts:\n  c\\x1b  value\n    was  -  \"0\"  by n1 (eve\\x1b), 3 days ago\n    a  -",
+		"\n  d  delete/edit\n    was  nothing that every side has seen\n    a  -",
 		`a  -  "1\n2"  on default  by n1, 0 s ago  (served)`,
 		"b  -  deleted  on staging  by n2 (bob), 3 h ago\n",
 		"\nnothing was written; plan p1\n",

@@ -108,6 +108,9 @@ func (p *program) printBlock(b *rpc.BlockInfo) {
 
 func (p *program) printShownConflict(c *rpc.Conflict) {
 	var short shortener
+	if c.Base != nil {
+		short.add(c.Base.Revision)
+	}
 	for _, s := range c.Sides {
 		short.add(s.Revision)
 	}

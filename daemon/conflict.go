@@ -1,0 +1,134 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+
+	"crush/crdt"
+	"crush/dag"
+	"crush/rpc"
+)
+
+// finder finds the base of a conflict on a fork; ok is false if there is none.
+type finder func(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (base dag.Change, ok bool, err error)
+
+// conflicts describes the conflicts of a view with the values of their sides.
+func (r *Replica) conflicts(f dag.Fork, e *dag.Entry, v *crdt.View, find finder) ([]rpc.Conflict, error) {
+	var out []rpc.Conflict
+	for i := range v.Conflicts {
+		c := &v.Conflicts[i]
+		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path, Kind: string(c.Kind)}
+		for j := range c.Sides {
+			side, err := r.side(f, e, &c.Sides[j])
+			if err != nil {
+				return nil, err
+			}
+			d.Sides = append(d.Sides, side)
+		}
+		base, ok, err := find(f, e, c)
+		if err == nil && ok {
+			d.Base, err = r.base(&base)
+		}
+		if err != nil {
+			return nil, outward(err)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+func (r *Replica) side(f dag.Fork, e *dag.Entry, s *crdt.Side) (rpc.Side, error) {
+	out := rpc.Side{
+		Letter: s.Letter, Deleted: s.Deleted, Served: s.Rank == 0, Kind: s.Kind, Revision: dag.RevisionID(s.Revision), Fork: f.Name,
+	}
+	h := headOf(e, out.Revision)
+	if h == nil {
+		return out, failure(rpc.CodeInternal, "side %s of the conflict at %q is no head", s.Letter, e.Key)
+	}
+	if on, ok := r.graph.ForkOfHead(h); ok && on.Name != "" {
+		out.Fork = on.Name
+	}
+	c, err := r.graph.HeadChange(h)
+	if err != nil {
+		return out, outward(err)
+	}
+	out.Node, out.Author, out.Time = r.nodeName(c.Node), rpc.Author(c.Note.Author), timeOf(h.Time)
+	out.Age = r.now().Sub(out.Time)
+	out.Value, err = r.graph.Payload(h)
+	return out, outward(err)
+}
+
+// base describes what the sides of a conflict had in common.
+func (r *Replica) base(c *dag.Change) (*rpc.Base, error) {
+	rev := c.Revision
+	out := &rpc.Base{
+		Deleted: rev.Deleted, Kind: crdt.Kind(rev.Kind), Revision: c.ID, Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author),
+		Time: timeOf(rev.Time), Fork: r.forkLabel(rev.Fork),
+	}
+	out.Age = r.now().Sub(out.Time)
+	var err error
+	out.Value, err = r.graph.ChangePayload(c)
+	return out, err
+}
+
+// baseSteps bounds how many revisions are looked at to find a base, which is
+// only shown.
+const baseSteps = 1000
+
+// onBoth finds the base of a conflict that a merge would make: the newest
+// revision that both forks show.
+func (r *Replica) onBoth(src dag.Fork) finder {
+	return func(dst dag.Fork, e *dag.Entry, _ *crdt.Conflict) (dag.Change, bool, error) {
+		n := 0
+		for c, err := range r.graph.History(context.Background(), src.ID, e.Key, dag.HistoryCursor{}) {
+			if n++; err != nil || n > baseSteps {
+				return dag.Change{}, false, err
+			}
+			if ok, err := r.graph.Visible(dst.ID, &c); ok || err != nil {
+				return c, ok, err
+			}
+		}
+		return dag.Change{}, false, nil
+	}
+}
+
+// seenByAll finds the base of an open conflict: the newest revision that every
+// side has seen.
+func (r *Replica) seenByAll(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (dag.Change, bool, error) {
+	seen := map[dag.RevisionID][]bool{} // which sides have it; of revisions still to come
+	for i, s := range c.Sides {
+		for _, id := range s.Revisions {
+			seen[dag.RevisionID(id)] = make([]bool, len(c.Sides))
+			seen[dag.RevisionID(id)][i] = true
+		}
+	}
+	n := 0
+	// A revision stands in the history behind all that have seen it.
+	for ch, err := range r.graph.History(context.Background(), f.ID, e.Key, dag.HistoryCursor{}) {
+		if n++; err != nil || n > baseSteps {
+			return dag.Change{}, false, err
+		}
+		by := seen[ch.ID]
+		delete(seen, ch.ID)
+		if by == nil {
+			continue
+		}
+		if !slices.Contains(by, false) {
+			return ch, true, nil
+		}
+		for _, id := range ch.Revision.Parents {
+			at := seen[id]
+			if at == nil {
+				at = make([]bool, len(c.Sides))
+				seen[id] = at
+			}
+			for i, ok := range by {
+				at[i] = at[i] || ok
+			}
+		}
+		if len(seen) == 0 {
+			break
+		}
+	}
+	return dag.Change{}, false, nil
+}
