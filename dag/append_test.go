@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/fxamacker/cbor/v2"
 	"pgregory.net/rapid"
 )
 
@@ -26,6 +27,51 @@ func TestAppendEqualsLibrary(t *testing.T) {
 		}
 		if n := len(r.append(nil)); n > r.encodedSize() {
 			t.Fatalf("%d bytes, encodedSize says %d", n, r.encodedSize())
+		}
+	})
+}
+
+// TestPlainBlock holds the codec of plain blocks against the library's, and
+// against bytes that are changed or cut.
+func TestPlainBlock(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := &Block{
+			Version: 1, Seq: rapid.Uint64Range(1, 1<<62).Draw(t, "seq"), Time: rapid.Int64Range(0, maxTime).Draw(t, "time"),
+			Prev: BlockID(SumOf([]byte("p"))), Chain: ChainID(SumOf([]byte("c"))), Salt: goldenSalt,
+		}
+		if rapid.Bool().Draw(t, "first") {
+			b.Seq, b.Prev = 0, BlockID{}
+		}
+		for range rapid.IntRange(0, 30).Draw(t, "deps") {
+			b.Deps = append(b.Deps, BlockID(SumOf([]byte(rapid.String().Draw(t, "dep")))))
+		}
+		for range rapid.IntRange(0, 30).Draw(t, "revisions") {
+			b.Revisions = append(b.Revisions, RevisionID(SumOf([]byte(rapid.String().Draw(t, "revision")))))
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "operations") {
+			b.Ops = append(b.Ops, Op{Kind: OpKind(rapid.Uint64Range(0, 300).Draw(t, "kind")), Body: rapid.SampledFrom([]cbor.RawMessage{{0xa0}, {0xa1, 0x61, 'x', 0x01}}).Draw(t, "body")})
+		}
+		raw := b.append(nil)
+		if want := b.encodeAny(); !bytes.Equal(raw, want) {
+			t.Fatalf("by hand %x, by the library %x", raw, want)
+		}
+		if len(raw) > b.encodedSize() {
+			t.Fatalf("%d bytes, encodedSize says %d", len(raw), b.encodedSize())
+		}
+		if back, ok := readPlain(raw); !ok || !bytes.Equal(back.append(nil), raw) {
+			t.Fatalf("read back: %v, %+v", ok, back)
+		}
+		bad := bytes.Clone(raw[:rapid.IntRange(0, len(raw)).Draw(t, "length")])
+		for range min(len(bad), rapid.IntRange(0, 2).Draw(t, "changes")) {
+			bad[rapid.IntRange(0, len(bad)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		}
+		by, plain := readPlain(bad)
+		if !plain {
+			return
+		}
+		any, err := readAny(bad)
+		if err != nil || !bytes.Equal(by.encodeAny(), any.encodeAny()) {
+			t.Fatalf("%x: by hand %+v, by the library %v", bad, by, err)
 		}
 	})
 }

@@ -48,6 +48,14 @@ var blockFields = []string{"v", "chain", "seq", "prev", "deps", "time", "salt", 
 // Encode returns the canonical bytes of the block, which its id hashes. The
 // signature is not part of them.
 func (b *Block) Encode() []byte {
+	if b.plain() {
+		return b.append(make([]byte, 0, b.encodedSize()))
+	}
+	return b.encodeAny()
+}
+
+// encodeAny encodes any block, by the library.
+func (b *Block) encodeAny() []byte {
 	w := blockWire{
 		Version: b.Version, Chain: b.Chain, Seq: b.Seq, Deps: links(b.Deps), Time: b.Time, Salt: b.Salt,
 		Note: b.Note, Ops: b.Ops, Revisions: links(b.Revisions),
@@ -71,6 +79,21 @@ func DecodeBlock(raw []byte) (*Block, error) {
 	if len(raw) > MaxBlock {
 		return nil, fmt.Errorf("decode block: %w: %d bytes, limit %d", ErrRefused, len(raw), MaxBlock)
 	}
+	b, plain := readPlain(raw)
+	if !plain {
+		var err error
+		if b, err = readAny(raw); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.check(); err != nil {
+		return nil, fmt.Errorf("decode block: %w: %w", ErrRefused, err)
+	}
+	return b, nil
+}
+
+// readAny reads the bytes of any block, by the library.
+func readAny(raw []byte) (*Block, error) {
 	if err := checkCanonical(raw, maxNesting); err != nil {
 		return nil, fmt.Errorf("decode block: %w", err)
 	}
@@ -88,9 +111,6 @@ func DecodeBlock(raw []byte) (*Block, error) {
 	}
 	if !bytes.Equal(b.Encode(), raw) {
 		return nil, fmt.Errorf("decode block: %w: field missing or null", errEncoding)
-	}
-	if err := b.check(); err != nil {
-		return nil, fmt.Errorf("decode block: %w: %w", ErrRefused, err)
 	}
 	return b, nil
 }

@@ -1,6 +1,7 @@
 package dag
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -158,7 +159,7 @@ func skipMap(b []byte, n int, count uint64, depth int) (int, error) {
 	if count > uint64(len(b)-n)/2 {
 		return 0, fmt.Errorf("%w: truncated map", errEncoding)
 	}
-	var last string
+	var last []byte
 	for i := range count {
 		major, arg, head, err := readHead(b[n:])
 		if err != nil {
@@ -171,8 +172,8 @@ func skipMap(b []byte, n int, count uint64, depth int) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		key := string(b[n+head : n+head+int(arg)])
-		if i > 0 && (len(key) < len(last) || len(key) == len(last) && key <= last) {
+		key := b[n+head : n+head+int(arg)]
+		if i > 0 && (len(key) < len(last) || len(key) == len(last) && bytes.Compare(key, last) <= 0) {
 			return 0, fmt.Errorf("%w: map keys out of order or repeated at %q", errEncoding, key)
 		}
 		last = key
@@ -346,8 +347,11 @@ func (r *itemReader) null() bool {
 }
 
 // raw reads an item of any type; it aliases what is read.
-func (r *itemReader) raw() cbor.RawMessage {
-	n, err := skipItem(r.b, maxNesting+bundleNesting)
+func (r *itemReader) raw() cbor.RawMessage { return r.item(maxNesting + bundleNesting) }
+
+// item is raw for an item below which nothing stands deeper than depth.
+func (r *itemReader) item(depth int) cbor.RawMessage {
+	n, err := skipItem(r.b, depth)
 	if err != nil {
 		r.b, r.bad = nil, true
 		return nil
