@@ -278,31 +278,3 @@ func (g *Graph) Contributions(fork ForkID) []Contributed {
 	}
 	return out
 }
-
-// Unmerged reports whether a fork has writes of its own that no other live fork
-// shows by an unfiltered contribution.
-func (g *Graph) Unmerged(fork ForkID) (bool, error) {
-	m := g.moment.Load()
-	f := m.forks.byID[fork]
-	if f == nil {
-		return false, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
-	}
-	shown := clock{}
-	for _, other := range m.forks.byNum[1:] {
-		if other.num == f.num || other.deleted() {
-			continue
-		}
-		if s, ok := m.forks.spanOf(other.num, everything, false)[f.num]; ok {
-			for _, l := range m.front.lines[1:] {
-				shown[l.num] = max(shown[l.num], s.next(l.num))
-			}
-		}
-	}
-	activity, err := readActivity(g.store, f.num)
-	for line, what := range activity {
-		if what%2 == 1 && shown[line] <= what/2 {
-			return true, err
-		}
-	}
-	return false, err
-}
