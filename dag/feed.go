@@ -303,10 +303,11 @@ func (g *Graph) findTip(start []byte) (at loc, ok bool, err error) {
 	defer g.findMu.RUnlock()
 	var digest [32]byte
 	copy(digest[:], start)
-	err = findDigest(g.store, g.gathered, digest, func(place loc, p *parcel) {
+	err = findDigest(g.store, g.gathered, digest, func(place loc, p *parcel) bool {
 		if bytes.Equal(p.id[:cursorTip], start) {
 			at, ok = loc{line: place.line, seq: place.seq}, true
 		}
+		return ok
 	})
 	return at, ok, err
 }

@@ -142,41 +142,66 @@ func prefixBounds(distinctive string) (lo, hi [6]byte, ok bool) {
 
 // findBlock returns the place of an applied block.
 func findBlock(r Reader, t *gathered, id BlockID) (at loc, ok bool, err error) {
-	err = findDigest(r, t, id, func(place loc, p *parcel) {
+	err = findDigest(r, t, id, func(place loc, p *parcel) bool {
 		if p.id == id {
 			at, ok = place, true
 		}
+		return ok
 	})
 	return at, ok, err
 }
 
 // findRevision returns the place of a revision of an applied block.
 func findRevision(r Reader, t *gathered, id RevisionID) (at loc, ok bool, err error) {
-	err = findDigest(r, t, id, func(place loc, p *parcel) {
+	err = findDigest(r, t, id, func(place loc, p *parcel) bool {
 		if int(place.index) < len(p.revs) && p.block.Revisions[place.index] == id {
 			at, ok = place, true
 		}
+		return ok
 	})
 	return at, ok, err
 }
 
-// findDigest yields the places whose ids may start like the digest; of a
-// reference to a block the index is 0.
-func findDigest(r Reader, t *gathered, digest [32]byte, yield func(loc, *parcel)) error {
-	p := findPrefix(digest)
-	refs, err := findIn(r, t, p, p)
-	if err != nil {
+// findDigest yields the places whose ids may start like the digest, the newest
+// segment's first, until yield returns true; of a reference to a block the
+// index is 0. Most ids that are asked for are new: they cost no segment.
+func findDigest(r Reader, t *gathered, digest [32]byte, yield func(loc, *parcel) (done bool)) error {
+	prefix := findPrefix(digest)
+	var refs []findRef
+	collect := func(ref findRef) { refs = append(refs, ref) }
+	look := func() (done bool, err error) {
+		for _, ref := range refs {
+			at, _, p, err := loadArrival(r, ref.lsn)
+			if err != nil {
+				return true, err
+			}
+			if ref.index > 0 {
+				at.index = ref.index - 1
+			}
+			if yield(at, p) {
+				return true, nil
+			}
+		}
+		refs = refs[:0]
+		return false, nil
+	}
+	t.search(prefix, prefix, collect)
+	if done, err := look(); done {
 		return err
 	}
-	for _, ref := range refs {
-		at, _, p, err := loadArrival(r, ref.lsn)
-		if err != nil {
-			return err
+	segments := prefixRange([]byte{tagFind})
+	segments.Reverse = true
+	var bad error
+	err := r.Iterate(segments, func(k, v []byte) bool {
+		if bad = searchSegment(binary.BigEndian.Uint64(k[1:]), v, prefix, prefix, collect); bad != nil {
+			return false
 		}
-		if ref.index > 0 {
-			at.index = ref.index - 1
-		}
-		yield(at, p)
+		var done bool
+		done, bad = look()
+		return !done
+	})
+	if err == nil {
+		err = bad
 	}
-	return nil
+	return err
 }
