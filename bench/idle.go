@@ -45,15 +45,14 @@ func idle(ctx context.Context, args []string) error {
 	if err := fill(ctx, program, data, spread); err != nil {
 		return err
 	}
-	ready := table{names: []string{"restart"}, figures: map[string][]float64{}}
-	t.names = append(t.names, "after a restart")
+	ready := newTable()
 	for range r.rounds {
 		took, memory, err := s.once(ctx, program, data)
 		if err != nil {
 			return err
 		}
-		ready.figures["restart"] = append(ready.figures["restart"], took.Seconds())
-		t.figures["after a restart"] = append(t.figures["after a restart"], memory)
+		ready.add("restart", took.Seconds())
+		t.add("after a restart", memory)
 	}
 	fmt.Printf("%d revisions of %d keys; memory %v after the start\n", s.revisions, s.keys, s.settle)
 	t.print("MB")

@@ -7,6 +7,8 @@
 //	go run . heads     get, put and info of keys with short and with very long histories
 //	go run . loop      the requests of a control loop over 200 deployments
 //	go run . idle      memory when idle, memory and time to ready after a restart with a long history
+//	go run . forks     what must not grow with keys, depth, forks, heads or merges
+//	go run . merge     plan, diff and merge of few changes among many keys: Git, crush's replica, the crush command
 //
 // README.md holds the numbers and the machine they were measured on.
 package main
@@ -27,6 +29,8 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"heads":   heads,
 	"loop":    loop,
 	"idle":    idle,
+	"forks":   forks,
+	"merge":   merge,
 
 	// Contestants that bench starts as processes of their own.
 	serveEmpty: runEmpty,
@@ -36,7 +40,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run . puts|library|heads|loop|idle [-h]")
+		fmt.Fprintln(os.Stderr, "usage: go run . puts|library|heads|loop|idle|forks|merge [-h]")
 		os.Exit(2)
 	}
 	err := commands[os.Args[1]](ctx, os.Args[2:])

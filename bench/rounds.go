@@ -21,10 +21,7 @@ type contestant struct {
 // race measures all contestants in turn, round by round. What slows the machine down for a while so meets all of
 // them, and the ratio of one round stays fair.
 func (r *run) race(ctx context.Context, contestants []contestant) (*table, error) {
-	t := &table{figures: map[string][]float64{}}
-	for _, c := range contestants {
-		t.names = append(t.names, c.name)
-	}
+	t := newTable()
 	for round := range r.rounds {
 		for _, c := range contestants {
 			figure, err := once(ctx, r.tmp, c)
@@ -32,7 +29,7 @@ func (r *run) race(ctx context.Context, contestants []contestant) (*table, error
 				return nil, fmt.Errorf("measure %s: %w", c.name, err)
 			}
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s: %.4g\n", round+1, r.rounds, c.name, figure)
-			t.figures[c.name] = append(t.figures[c.name], figure)
+			t.add(c.name, figure)
 		}
 	}
 	return t, nil
@@ -66,6 +63,19 @@ type table struct {
 	figures map[string][]float64
 }
 
+func newTable() *table { return &table{figures: map[string][]float64{}} }
+
+// add adds a contestant's figure of the next round.
+func (t *table) add(name string, figure float64) {
+	if len(t.figures[name]) == 0 {
+		t.names = append(t.names, name)
+	}
+	t.figures[name] = append(t.figures[name], figure)
+}
+
+// only returns the table of some contestants.
+func (t *table) only(names ...string) *table { return &table{names: names, figures: t.figures} }
+
 // print writes median, minimum and maximum of each contestant, and the median over the rounds of its ratio to each
 // of the baselines. A baseline that took no part is left out.
 func (t *table) print(unit string, baselines ...string) {
@@ -80,7 +90,7 @@ func (t *table) print(unit string, baselines ...string) {
 		f := t.figures[name]
 		row := []string{name, number(median(f)), number(slices.Min(f)), number(slices.Max(f))}
 		for _, b := range baselines {
-			row = append(row, fmt.Sprintf("%.2f", t.ratio(name, b)))
+			row = append(row, proportion(t.ratio(name, b)))
 		}
 		fmt.Fprintln(w, strings.Join(row, "\t")+"\t")
 	}
@@ -107,6 +117,14 @@ func number(f float64) string {
 		return fmt.Sprintf("%.0f", f)
 	}
 	return fmt.Sprintf("%.3g", f)
+}
+
+// proportion writes a ratio with two digits behind the point, or three if it is small.
+func proportion(ratio float64) string {
+	if ratio < 0.1 {
+		return fmt.Sprintf("%.3f", ratio)
+	}
+	return fmt.Sprintf("%.2f", ratio)
 }
 
 // A run is one call of a command.
