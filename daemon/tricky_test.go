@@ -155,7 +155,7 @@ var trickyOneNode = map[string]func(l *lab){
 			l.t.Errorf("git silently takes 3: %+v", m)
 		}
 	},
-	"merge with --skip K, then merge something else, then merge without": func(l *lab) {
+	"merge with `--skip K`, then merge something else, then merge without": func(l *lab) {
 		l.fork("s", "")
 		l.put("s", "K", "k")
 		l.put("s", "other", "o")
@@ -179,7 +179,7 @@ var trickyOneNode = map[string]func(l *lab){
 		l.merge("s", "default", "")
 		l.serves("", "k", "-")
 	},
-	`"" against delete`: func(l *lab) {
+	"`\"\"` against delete; `\"\"` against null; null": func(l *lab) {
 		l.put("", "k", "1")
 		l.fork("s", "")
 		l.put("", "k", "")
@@ -216,7 +216,7 @@ var trickyOneNode = map[string]func(l *lab){
 			l.t.Errorf("unrelated writes: %v", err)
 		}
 	},
-	"merge --on-conflict keep of staging into default, where default's value was written there": func(l *lab) {
+	"`merge --on-conflict keep` of staging into default, where default's value was written there": func(l *lab) {
 		l.put("", "k", "1")
 		l.put("", "d", "1")
 		l.fork("staging", "")
@@ -344,9 +344,14 @@ var trickyTwoNodes = map[string]func(a, b *lab){
 	"a late offline write on the losing side": func(a, b *lab) {
 		conflicted(a, b)
 		resolve(a, "settled")
+		b.put("", "k", "late")
 		b.put("", "other", "o")
 		meet(a, b)
-		b.serves("", "k", "settled")
+		for _, l := range []*lab{a, b} {
+			l.wantConflict("default", "k", "value")
+			l.serves("", "k", a.value("", "k")+"!")
+			l.serves("", "other", "o")
+		}
 	},
 	"X writes, Y deletes having seen it, Z writes at once, unseen": func(a, b *lab) {
 		a.put("", "k", "X")
@@ -366,7 +371,7 @@ var trickyTwoNodes = map[string]func(a, b *lab){
 		meet(a, b)
 		a.serves("f", "k", "1")
 	},
-	"three forks merged in any order with keep": func(a, b *lab) {
+	"three forks merged in any order with `keep`": func(a, b *lab) {
 		a.put("", "k", "base")
 		forks := []string{"one", "two", "three"}
 		for _, f := range forks {

@@ -209,7 +209,8 @@ func (p *program) forkLsCommand() *cobra.Command {
 		Use:   "ls",
 		Short: "List the forks",
 		Long: `List the forks by name, and what each was made of. --all lists the removed ones
-too. Forks that share a name are marked; the ~ and what follows tell them apart.`,
+too. Forks that share a name are marked; the ~ and what follows tell them apart,
+and fork rename settles it.`,
 		Example: `  crush fork ls
   crush fork ls --all -o json`,
 		Args: wantArgs(0, 0),
@@ -263,7 +264,11 @@ func forkNotes(f rpc.ForkInfo) string {
 		}
 	}
 	if f.Clash {
-		notes = append(notes, "another fork has this name: id "+f.ID.String())
+		note := "another fork has this name"
+		if exact := f.Name + "~" + f.ID.Short(); !strings.HasSuffix(f.Name, "~"+f.ID.Short()) {
+			note += ": write to this one as " + escape(exact)
+		}
+		notes = append(notes, note)
 	}
 	if f.Deleted {
 		notes = append(notes, "removed")

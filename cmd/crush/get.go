@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -138,6 +140,7 @@ func (p *program) warnRead(e rpc.Entry) {
 }
 
 func conflictLine(e rpc.Entry) string {
+	const most = 4
 	var sides []string
 	for _, c := range e.Conflicts {
 		for _, s := range c.Sides {
@@ -154,6 +157,12 @@ func conflictLine(e rpc.Entry) string {
 	}
 	if len(sides) == 0 {
 		return fmt.Sprintf("%s is in conflict", e.Key)
+	}
+	if more := len(sides) - most; more > 0 {
+		slices.SortStableFunc(sides, func(a, b string) int { // the one that was printed is among those that are named
+			return cmp.Compare(strings.Count(b, ", served"), strings.Count(a, ", served"))
+		})
+		sides = append(sides[:most], fmt.Sprintf("and %d more", more))
 	}
 	return fmt.Sprintf("%s is in conflict (%s)", e.Key, strings.Join(sides, "; "))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"crush/rpc"
 )
 
 // raceOptions keep a program that was built with the race detector from
@@ -40,6 +43,7 @@ func TestMain(m *testing.M) {
 //	exits CODE CMD...            run a command, which must exit with CODE
 //	capture NAME PATH            put a value of the JSON on stdout into the environment: .heads.0
 //	fifo FILE                    make a named pipe
+//	siblings N KEY               write a key N times, each without having seen the others
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -56,10 +60,11 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"daemon":  scriptDaemon,
-			"exits":   scriptExits,
-			"capture": scriptCapture,
-			"fifo":    scriptFifo,
+			"daemon":   scriptDaemon,
+			"exits":    scriptExits,
+			"capture":  scriptCapture,
+			"fifo":     scriptFifo,
+			"siblings": scriptSiblings,
 		},
 	})
 }
@@ -265,4 +270,23 @@ func scriptFifo(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: fifo FILE")
 	}
 	ts.Check(syscall.Mkfifo(ts.MkAbs(args[0]), 0o600))
+}
+
+// scriptSiblings writes through the client: as many programs would take too
+// long to start.
+func scriptSiblings(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: siblings N KEY")
+	}
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	c := &rpc.Client{Socket: filepath.Join(ts.Getenv("CRUSH_DATA"), "crush.sock")}
+	defer c.Close()
+	key := rpc.KeyRef{Key: args[1]}
+	absent, err := c.Get(context.Background(), rpc.GetRequest{KeyRef: key})
+	ts.Check(err)
+	for i := range n {
+		_, err := c.Put(context.Background(), rpc.PutRequest{KeyRef: key, Value: fmt.Append(nil, i), Base: absent.Token})
+		ts.Check(err)
+	}
 }
