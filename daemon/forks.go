@@ -238,7 +238,8 @@ func (r *Replica) MergeKey(ctx context.Context, key, fork, target string) error 
 			return err
 		}
 		v := r.view(e)
-		if now := served(e, &v); now != nil && !now.Deleted && now.Value == h.Value {
+		now := served(e, &v)
+		if now != nil && !now.Deleted && now.Value == h.Value && now.Kind == h.Kind && len(v.Conflicts) == 0 {
 			return nil
 		}
 		return tx.Put(dag.Draft{Fork: into.ID, Key: key, Parents: parentsOf(e, &v), Kind: h.Kind, Payload: value, Mark: dag.MarkResolved})

@@ -257,7 +257,16 @@ func headOf(e *dag.Entry, id dag.RevisionID) *dag.Head {
 	return nil
 }
 
-// headCalled finds the one head that a fork, a node or a part of its id names.
+// sameSide reports whether two heads of a conflict stand on one side of it.
+func sameSide(a, b *dag.Head) bool {
+	if a.Deleted || b.Deleted {
+		return a.Deleted && b.Deleted
+	}
+	return a.Kind == b.Kind && a.Value == b.Value
+}
+
+// headCalled finds a head of the one side that a fork, a node or a part of an
+// id names.
 func (r *Replica) headCalled(e *dag.Entry, name string) (*dag.Head, error) {
 	var found []*dag.Head
 	for i := range e.Heads {
@@ -269,7 +278,10 @@ func (r *Replica) headCalled(e *dag.Entry, name string) (*dag.Head, error) {
 		on, _ := r.graph.ForkOfHead(h)
 		long, short := h.ID.String(), len(name) >= 6
 		if on.Name == name || r.nodeName(c.Node) == name || c.Node.String() == name || long == name || short && strings.HasPrefix(long[len(long)-52:], name) {
-			found = append(found, h)
+			known := slices.ContainsFunc(found, func(f *dag.Head) bool { return sameSide(f, h) })
+			if !known {
+				found = append(found, h)
+			}
 		}
 	}
 	switch len(found) {

@@ -36,7 +36,7 @@ func (r *Replica) condition(ctx context.Context, fork dag.ForkID, key string, ba
 			return c, err
 		}
 		c.base = &s
-		return c, r.awaitRevisions(ctx, s.heads)
+		return c, r.awaitVisible(ctx, fork, s.heads)
 	}
 	if match != "" {
 		s, err := parseToken(match, fork, key)
@@ -48,18 +48,19 @@ func (r *Replica) condition(ctx context.Context, fork dag.ForkID, key string, ba
 	return c, nil
 }
 
-// awaitRevisions returns when all revisions are applied here. A context
-// without a deadline does not wait.
-func (r *Replica) awaitRevisions(ctx context.Context, ids []dag.RevisionID) error {
+// awaitVisible returns when all revisions are visible on the fork here: one can
+// arrive before the merge, or the rest of a change of many blocks, that shows
+// it. A context without a deadline does not wait.
+func (r *Replica) awaitVisible(ctx context.Context, fork dag.ForkID, ids []dag.RevisionID) error {
 	for _, id := range ids {
 		for {
 			changed := r.graph.Changed()
-			_, err := r.graph.Revision(id)
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, dag.ErrNotFound) {
+			here, err := r.isVisible(fork, id)
+			if err != nil {
 				return outward(err)
+			}
+			if here {
+				break
 			}
 			missing := failure(rpc.CodeNotHere, "the token names revision %s, which is not on this node yet", id.Short())
 			if _, ok := ctx.Deadline(); !ok {
@@ -73,6 +74,18 @@ func (r *Replica) awaitRevisions(ctx context.Context, ids []dag.RevisionID) erro
 		}
 	}
 	return nil
+}
+
+// isVisible reports whether a revision is here and visible on a fork.
+func (r *Replica) isVisible(fork dag.ForkID, id dag.RevisionID) (bool, error) {
+	c, err := r.graph.Revision(id)
+	if errors.Is(err, dag.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return r.graph.Visible(fork, &c)
 }
 
 // parents decides the context of a write to an entry, or refuses it.

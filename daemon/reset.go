@@ -123,18 +123,23 @@ func (r *Replica) oldDraft(tx *dag.Tx, f dag.Fork, key string, to dag.Cut, then 
 	if err != nil {
 		return nil, "", err
 	}
-	if then != nil {
-		at, err := r.graph.EntryAt(f.ID, key, *then)
-		if err != nil {
-			return nil, "", err
-		}
-		if !slices.Equal(headIDs(&at), headIDs(e)) {
-			return nil, "", failure(rpc.CodeStale, "%q was written again since: undo that first, or roll the key back", key)
-		}
-	}
 	old, err := r.graph.EntryAt(f.ID, key, to)
 	if err != nil {
 		return nil, "", err
+	}
+	at := e
+	if then != nil {
+		a, err := r.graph.EntryAt(f.ID, key, *then)
+		if err != nil {
+			return nil, "", err
+		}
+		at = &a
+	}
+	switch {
+	case slices.Equal(headIDs(at), headIDs(&old)):
+		return nil, "", nil // ChangedKeys lists more than what has changed
+	case !slices.Equal(headIDs(at), headIDs(e)):
+		return nil, "", failure(rpc.CodeStale, "%q was written again since: undo that first, or roll the key back", key)
 	}
 	now, was := r.view(e), r.view(&old)
 	change := changeOf(e, &now, &old, &was)

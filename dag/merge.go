@@ -211,7 +211,8 @@ func (g *Graph) Ways(e *Entry) []Way {
 	t := g.moment.Load().forks
 	f := t.byID[e.Fork]
 	out := make([]Way, len(e.Heads))
-	if f == nil || len(f.contribs) == 0 {
+	elsewhere := func(h Head) bool { return h.fork != 0 && h.fork != f.num }
+	if f == nil || !slices.ContainsFunc(e.Heads, elsewhere) {
 		return out
 	}
 	made := *f
