@@ -126,7 +126,7 @@ func (r *Replica) Apply(ctx context.Context, q rpc.ApplyRequest) (rpc.Applied, e
 		}
 		surplus = slices.DeleteFunc(present, func(key string) bool { return wanted[key] })
 	}
-	parts := splitFiles(q.Files)
+	parts := splitFiles(q.Files, r.partSize)
 	if len(parts) > 1 && !q.Plan {
 		return r.applyParts(ctx, f, &q, parts, surplus)
 	}

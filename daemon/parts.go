@@ -9,18 +9,18 @@ import (
 	"crush/rpc"
 )
 
-// partSize is how many bytes of an atomic change go into one block.
-const partSize = 8 << 20
+// defaultPartSize is ReplicaConfig.PartSize where that is 0.
+const defaultPartSize = 8 << 20
 
 // partRoom is added for each file: its revision has this many bytes about.
 const partRoom = 512
 
-// splitFiles cuts a change into parts that each fit a block.
-func splitFiles(files []rpc.File) (parts [][]rpc.File) {
+// splitFiles cuts a change into parts of at most room bytes, or of one file.
+func splitFiles(files []rpc.File, room int) (parts [][]rpc.File) {
 	from, size := 0, 0
 	for i, f := range files {
 		n := len(f.Key) + len(f.Value) + partRoom
-		if size+n > partSize && i > from {
+		if size+n > room && i > from {
 			parts = append(parts, files[from:i])
 			from, size = i, 0
 		}

@@ -1,9 +1,11 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -29,6 +31,12 @@ type ReplicaConfig struct {
 	Unfounded bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Rand gives the salts and nonces; nil means crypto/rand. A simulation
+	// that is to come out the same again sets it.
+	Rand io.Reader
+	// PartSize is how many bytes of an atomic change go into one block; a
+	// longer change is split. 0 means 8 MiB.
+	PartSize int
 	// Announce is called with every block that this node writes, after it is
 	// on disk. It must not block. Nil for nobody.
 	Announce func(dag.Bundle)
@@ -45,6 +53,7 @@ type Replica struct {
 	now      func() time.Time
 	announce func(dag.Bundle)
 	log      *slog.Logger
+	partSize int
 }
 
 var (
@@ -57,7 +66,7 @@ var (
 // OpenReplica opens the store, and founds a cluster of one node if it is
 // empty. Damage is an error with rpc.CodeDamaged.
 func OpenReplica(ctx context.Context, cfg ReplicaConfig) (*Replica, error) {
-	r := &Replica{now: cfg.Now, announce: cfg.Announce, log: cfg.Logger}
+	r := &Replica{now: cfg.Now, announce: cfg.Announce, log: cfg.Logger, partSize: cmp.Or(cfg.PartSize, defaultPartSize)}
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -72,7 +81,7 @@ func OpenReplica(ctx context.Context, cfg ReplicaConfig) (*Replica, error) {
 		}
 		store = db
 	}
-	g, err := dag.Open(ctx, dag.Config{Store: store, Key: cfg.Key, Now: r.now, Fingerprint: cfg.Fingerprint})
+	g, err := dag.Open(ctx, dag.Config{Store: store, Key: cfg.Key, Now: r.now, Rand: cfg.Rand, Fingerprint: cfg.Fingerprint})
 	if err != nil {
 		return nil, outward(errors.Join(err, store.Close()))
 	}

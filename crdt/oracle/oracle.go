@@ -84,6 +84,12 @@ func (o *Oracle) AddContribution(c Contribution) { o.contributions = append(o.co
 // reading, sees what is added to o later, and keeps the cut.
 func (o *Oracle) At(cut Cut) *Oracle { return &Oracle{o.revisions, o.contributions, cut} }
 
+// With returns what a node would know if there were one more contribution. It
+// is for reading, and does not see what is added to o later.
+func (o *Oracle) With(c Contribution) *Oracle {
+	return &Oracle{o.revisions, append(slices.Clip(o.contributions), c), o.cut}
+}
+
 func (o *Oracle) knows(b Block) bool { return o.cut == nil || o.cut[b] }
 
 // shows: the contribution makes r visible on c.To.
