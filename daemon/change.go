@@ -170,6 +170,12 @@ func checkFiles(q *rpc.ApplyRequest) (wanted map[string]bool, err error) {
 	return wanted, nil
 }
 
+// holds reports whether a key has a value already, without a conflict.
+func holds(e *dag.Entry, v *crdt.View, value []byte) bool {
+	h := served(e, v)
+	return h != nil && !v.Absent() && len(v.Conflicts) == 0 && h.Value == dag.SumOf(value)
+}
+
 // applyIn puts what differs into a commit.
 func (r *Replica) applyIn(tx *dag.Tx, fork dag.ForkID, q *rpc.ApplyRequest, surplus []string, out *rpc.Applied) error {
 	for _, file := range q.Files {
@@ -178,7 +184,7 @@ func (r *Replica) applyIn(tx *dag.Tx, fork dag.ForkID, q *rpc.ApplyRequest, surp
 			return err
 		}
 		v := r.view(e)
-		if h := served(e, &v); h != nil && !v.Absent() && len(v.Conflicts) == 0 && h.Value == dag.SumOf(file.Value) {
+		if holds(e, &v, file.Value) {
 			out.Unchanged++
 			continue
 		}

@@ -34,9 +34,16 @@ func splitFiles(files []rpc.File, room int) (parts [][]rpc.File) {
 // of it or nothing. Keys that are written meanwhile make it fail, and nothing
 // shows.
 func (r *Replica) applyParts(ctx context.Context, f dag.Fork, q *rpc.ApplyRequest, parts [][]rpc.File, surplus []string) (rpc.Applied, error) {
+	same, err := r.holdsAll(f.ID, q.Files)
+	if err != nil {
+		return rpc.Applied{}, err
+	}
+	if same && len(surplus) == 0 {
+		return rpc.Applied{Created: []string{}, Changed: []string{}, Deleted: []string{}, Unchanged: len(q.Files)}, nil
+	}
 	cut := r.graph.Now()
 	var batch dag.Fork
-	_, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) (err error) {
+	_, err = r.commit(ctx, q.Claim, func(tx *dag.Tx) (err error) {
 		batch, err = tx.CreateFork("", dag.NewContribution(f.ID, cut.Tips(), nil))
 		return err
 	})
@@ -61,6 +68,21 @@ func (r *Replica) applyParts(ctx context.Context, f dag.Fork, q *rpc.ApplyReques
 	}
 	total.Block = rec.Block
 	return total, err
+}
+
+// holdsAll reports whether there is nothing to apply: then nothing is written,
+// not even an empty batch.
+func (r *Replica) holdsAll(fork dag.ForkID, files []rpc.File) (bool, error) {
+	for _, file := range files {
+		e, err := r.graph.Entry(fork, file.Key)
+		if err != nil {
+			return false, outward(err)
+		}
+		if v := r.view(&e); !holds(&e, &v, file.Value) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // applyPart writes one part on the batch's fork.

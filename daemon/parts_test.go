@@ -29,7 +29,8 @@ func TestApplyBeyondABlock(t *testing.T) {
 	if names := l.names(); len(names) != 1 {
 		t.Errorf("forks %v", names)
 	}
-	if out, err = l.Apply(t.Context(), q); err != nil || out.Unchanged != 6 {
-		t.Errorf("again: %+v %v", out.Unchanged, err)
+	blocks := l.Graph().Stats().Blocks
+	if out, err = l.Apply(t.Context(), q); err != nil || out.Unchanged != 6 || l.Graph().Stats().Blocks != blocks {
+		t.Errorf("again: %d unchanged, %v, %d blocks more", out.Unchanged, err, l.Graph().Stats().Blocks-blocks)
 	}
 }
