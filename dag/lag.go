@@ -76,8 +76,19 @@ func (g *Graph) TipOf(id BlockID) (Tip, bool, error) {
 	return Tip{f.chainOf(at.line), at.seq, id}, true, nil
 }
 
-// HaveTip reports whether the block of a tip is applied. Unlike Have it costs
-// nothing for one that is not.
+// BlocksAt counts the applied blocks that stand at a seq of a chain: 0 or 1,
+// more if its author wrote several. It reads nothing.
+func (g *Graph) BlocksAt(chain ChainID, seq uint64) (n int) {
+	for _, l := range g.moment.Load().front.chains[chain] {
+		if l.first <= seq && seq < l.next {
+			n++
+		}
+	}
+	return n
+}
+
+// HaveTip reports whether the block of a tip is applied. It reads nothing if
+// no block stands at that place.
 func (g *Graph) HaveTip(t Tip) bool {
 	_, ok, err := g.findInChain(g.moment.Load().front, t)
 	return ok && err == nil

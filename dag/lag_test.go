@@ -65,9 +65,12 @@ func TestLag(t *testing.T) {
 	wantLag(t, a, a.Newest(), 0, time.Time{})
 
 	for _, tip := range []dag.Tip{middle, a.Newest()[0], b.Newest()[0]} {
-		if !a.HaveTip(tip) {
+		if !a.HaveTip(tip) || a.BlocksAt(tip.Chain, tip.Seq) != 1 {
 			t.Errorf("%v is not here", tip)
 		}
+	}
+	if n := a.BlocksAt(middle.Chain, a.Newest()[0].Seq+1); n != 0 {
+		t.Errorf("%d blocks after the last", n)
 	}
 	for name, tip := range map[string]dag.Tip{
 		"other seq":   {Chain: middle.Chain, Seq: middle.Seq + 1, Block: middle.Block},

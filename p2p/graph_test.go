@@ -18,6 +18,7 @@ import (
 var (
 	_ State  = (*dag.Graph)(nil)
 	_ Blocks = (*dag.Graph)(nil)
+	_ Chains = (*dag.Graph)(nil)
 	_ Gate   = (*dag.Graph)(nil)
 )
 
@@ -173,7 +174,7 @@ func TestGraphCloned(t *testing.T) {
 // startGraph runs a host on a graph until the test ends.
 func startGraph(t *testing.T, n byte, g *dag.Graph, change ...func(*Config)) *member {
 	return start(t, n, nil, append([]func(*Config){func(c *Config) {
-		c.State, c.Blocks, c.Gate, c.header = g, g, g, nil
+		c.State, c.Blocks, c.Chains, c.Gate, c.header = g, g, g, g, nil
 	}}, change...)...)
 }
 

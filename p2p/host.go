@@ -28,11 +28,13 @@ func DefaultListen() []string {
 	}
 }
 
-// Config says what a Host works on. Key, State, Blocks and Gate are needed.
+// Config says what a Host works on. Key, State, Blocks, Chains and Gate are
+// needed.
 type Config struct {
 	Key    dag.NodeKey // the node's identity
 	State  State
 	Blocks Blocks
+	Chains Chains
 	Gate   Gate
 
 	Listen   []string // multiaddrs; nil: DefaultListen; empty: none
@@ -53,8 +55,8 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Key.IsZero():
 		return errors.New("p2p config: Key: no key")
-	case c.State == nil || c.Blocks == nil || c.Gate == nil:
-		return errors.New("p2p config: State, Blocks and Gate are needed")
+	case c.State == nil || c.Blocks == nil || c.Chains == nil || c.Gate == nil:
+		return errors.New("p2p config: State, Blocks, Chains and Gate are needed")
 	case c.SyncEvery < 0 || c.IdleTimeout < 0:
 		return fmt.Errorf("p2p config: SyncEvery %v, IdleTimeout %v: negative", c.SyncEvery, c.IdleTimeout)
 	}
@@ -107,19 +109,20 @@ var ErrStopped = errors.New("this node's network is stopped")
 // Host is this node's line to the others. All methods may be called from any
 // goroutine; those that need the network wait until Run has opened it.
 type Host struct {
-	cfg       Config
-	log       *slog.Logger
-	id        dag.NodeID
-	self      peer.ID
-	quiet     *quiet
-	gate      *gatekeeper
-	roster    *roster
-	plan      *plan
-	slots     *slots
-	dials     *dials
-	outbox    *outbox
-	gossip    *gossipParser
-	questions *questions
+	cfg         Config
+	log         *slog.Logger
+	id          dag.NodeID
+	self        peer.ID
+	quiet       *quiet
+	gate        *gatekeeper
+	roster      *roster
+	plan        *plan
+	slots       *slots
+	dials       *dials
+	outbox      *outbox
+	gossip      *gossipParser
+	questions   *questions
+	heldStreams *heldStreams
 
 	ready   chan struct{} // closed when net is set
 	net     host.Host     // set once by Run
@@ -140,7 +143,7 @@ func New(cfg Config) (*Host, error) {
 	h := &Host{
 		cfg: cfg, log: cfg.Logger, id: cfg.Key.ID(), self: peerOf(cfg.Key.ID()), quiet: q,
 		gate: newGatekeeper(cfg.Gate, cfg.Logger, q), roster: newRoster(), plan: newPlan(), slots: newSlots(),
-		dials: newDials(), outbox: newOutbox(), gossip: newGossipParser(cfg.header), questions: newQuestions(),
+		dials: newDials(), outbox: newOutbox(), gossip: newGossipParser(cfg.header), questions: newQuestions(), heldStreams: newHeldStreams(),
 		ready: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	for _, a := range cfg.Peers {
@@ -171,6 +174,8 @@ func (h *Host) Run(parent context.Context) error {
 	g.Go(func() error { return h.runSync(ctx) })
 	g.Go(func() error { return h.runDials(ctx) })
 	g.Go(func() error { return h.runMembers(ctx) })
+	g.Go(func() error { return h.runHeld(ctx) })
+	g.Go(func() error { return h.runLag(ctx) })
 	err := g.Wait()
 	h.mu.Lock()
 	h.closing = true
@@ -206,7 +211,20 @@ func (h *Host) Addresses() []string {
 }
 
 // Peers returns what is known of the other nodes, sorted by id.
-func (h *Host) Peers() []PeerState { return h.roster.states(h.cfg.State.Digest()) }
+func (h *Host) Peers() []PeerState {
+	ours := h.cfg.State.Digest()
+	states := []PeerState{}
+	for _, e := range h.roster.all() {
+		s := e.PeerState
+		s.InSync = e.told && e.digest == ours
+		var err error
+		if s.Lag, err = h.lag(e, ours); err != nil && h.quiet.due("lag", "") {
+			h.log.Error("lag not known: our store failed", "cause", err)
+		}
+		states = append(states, s)
+	}
+	return states
+}
 
 // open makes the libp2p host and listens. At least one address must work.
 func (h *Host) open(ctx context.Context) error {
@@ -221,6 +239,7 @@ func (h *Host) open(ctx context.Context) error {
 	}
 	node.Network().Notify(&network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected})
 	node.SetStreamHandler(syncProtocol, func(s network.Stream) { h.answer(ctx, s) })
+	node.SetStreamHandler(heldProtocol, func(s network.Stream) { h.answerHeld(ctx, s) })
 	var failed []error
 	for _, a := range h.cfg.Listen {
 		addr, err := ma.NewMultiaddr(a)
@@ -285,7 +304,11 @@ func waitFor[T any](ctx context.Context, c <-chan T) error {
 // connected and disconnected are libp2p's notifications; they must not block.
 func (h *Host) connected(_ network.Network, c network.Conn) {
 	p, now := c.RemotePeer(), time.Now()
-	h.roster.update(p, func(e *peerEntry) { e.Connected, e.LastSeen = true, h.cfg.Clock() })
+	h.roster.update(p, func(e *peerEntry) {
+		e.Connected, e.LastSeen = true, h.cfg.Clock()
+		e.connects++
+	})
+	h.questions.signal()
 	if !h.trusts(p) {
 		return // visited, see Hello and SyncWith
 	}
@@ -312,11 +335,12 @@ func (h *Host) disconnected(n network.Network, c network.Conn) {
 	}
 	h.plan.forget(p)
 	h.dials.dropped(p, time.Now())
-	if !h.trusts(p) {
+	if h.trusts(p) {
+		h.roster.update(p, func(e *peerEntry) { e.Connected, e.LastSeen = false, h.cfg.Clock() })
+	} else {
 		h.roster.remove(p)
-		return
 	}
-	h.roster.update(p, func(e *peerEntry) { e.Connected, e.LastSeen = false, h.cfg.Clock() })
+	h.questions.signal()
 }
 
 // greeted notes a HELLO: the line works in both directions.
@@ -337,5 +361,6 @@ func (h *Host) greeted(p peer.ID, hello Hello, skew time.Duration) {
 	h.roster.update(p, func(e *peerEntry) {
 		e.digest, e.told, e.ClockSkew, e.LastSeen = hello.Digest, true, skew, h.cfg.Clock()
 	})
+	h.noteEqual(p, hello.Digest)
 	h.dials.reached(p)
 }

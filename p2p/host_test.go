@@ -71,7 +71,7 @@ func start(t *testing.T, n byte, l *fakeLog, change ...func(*Config)) *member {
 	t.Helper()
 	m := &member{fakeLog: l, lines: make(lines, 1024)}
 	m.cfg = Config{
-		Key: keyOf(n), State: l, Blocks: l, Gate: l, SyncEvery: time.Hour, header: fakeHeader,
+		Key: keyOf(n), State: l, Blocks: l, Chains: l, Gate: l, SyncEvery: time.Hour, header: fakeHeader,
 		Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}, Logger: slog.New(m.lines),
 	}
 	for _, c := range change {
@@ -393,13 +393,14 @@ func TestBadPeers(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	l := newFakeLog()
-	good := Config{Key: keyOf(1), State: l, Blocks: l, Gate: l}
+	good := Config{Key: keyOf(1), State: l, Blocks: l, Chains: l, Gate: l}
 	if _, err := New(good); err != nil {
 		t.Error(err)
 	}
 	for name, c := range map[string]func(*Config){
 		"Key":             func(c *Config) { c.Key = dag.NodeKey{} },
 		"State":           func(c *Config) { c.State = nil },
+		"Chains":          func(c *Config) { c.Chains = nil },
 		"SyncEvery":       func(c *Config) { c.SyncEvery = -1 },
 		"address \"x\"":   func(c *Config) { c.Listen = []string{"x"} },
 		"peer \"/ip4/1.2": func(c *Config) { c.Peers = []string{"/ip4/1.2.3.4/tcp/5"} },

@@ -26,20 +26,6 @@ type PeerState struct {
 	Lag       Lag
 }
 
-// Lag is how far a peer is behind this node, by what it last told: of a peer
-// that is away it goes on growing. It never says more than is the case, but
-// for what the peer has got since from others.
-type Lag struct {
-	// Known is false while the peer has told nothing since this node started;
-	// the rest is zero then.
-	Known bool
-	// Blocks is how many blocks are here and, as far as known, not there.
-	Blocks int
-	// Since is when the oldest of them arrived here, by this node's clock; zero
-	// if there are none.
-	Since time.Time
-}
-
 // roster is what this node knows of its peers. Its methods may be called from
 // any goroutine. Only members and dialled peers get in, so it is bounded by
 // the member list.
@@ -51,8 +37,11 @@ type roster struct {
 
 type peerEntry struct {
 	PeerState
-	told   bool // Digest is set
-	digest dag.Digest
+	told     bool // Digest is set
+	digest   dag.Digest
+	base     []dag.Tip // a frontier that the peer has had; shared, never changed
+	held     []dag.Tip // what it has said to hold since, the newest last
+	connects int       // how often it was connected
 }
 
 // maxAddrs is the number of addresses remembered for a peer.
@@ -82,10 +71,15 @@ func (r *roster) get(p peer.ID) (e peerEntry, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if found := r.peers[p]; found != nil {
-		return *found, true
+		e = *found
+		e.held = slices.Clone(e.held)
+		return e, true
 	}
 	return e, false
 }
+
+// holds notes that a peer has a block, and all before it.
+func (r *roster) holds(p peer.ID, t dag.Tip) { r.update(p, func(e *peerEntry) { e.hold(t) }) }
 
 // learn adds addresses, newest first.
 func (r *roster) learn(p peer.ID, addrs ...string) {
@@ -145,17 +139,16 @@ func (r *roster) connected() []peer.ID {
 	return ids
 }
 
-// states returns all entries, sorted by node, judged against our digest.
-func (r *roster) states(ours dag.Digest) []PeerState {
+// all returns copies of all entries, sorted by node.
+func (r *roster) all() []peerEntry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	states := make([]PeerState, 0, len(r.peers))
+	entries := make([]peerEntry, 0, len(r.peers))
 	for _, e := range r.peers {
-		s := e.PeerState
-		s.Addresses = slices.Clone(s.Addresses)
-		s.InSync = e.told && e.digest == ours
-		states = append(states, s)
+		c := *e
+		c.Addresses, c.held = slices.Clone(e.Addresses), slices.Clone(e.held)
+		entries = append(entries, c)
 	}
-	slices.SortFunc(states, func(a, b PeerState) int { return strings.Compare(a.Node.String(), b.Node.String()) })
-	return states
+	slices.SortFunc(entries, func(a, b peerEntry) int { return strings.Compare(a.Node.String(), b.Node.String()) })
+	return entries
 }

@@ -40,13 +40,17 @@ func exampleMessages() []Message {
 // indented lines after its heading, up to " ;".
 func documented(t *testing.T, heading string) []byte {
 	t.Helper()
-	text, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, file := range []string{"doc.go", "heldwire.go"} {
+		part, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, part...)
 	}
 	_, rest, ok := strings.Cut(string(text), "// # "+heading+"\n//\n")
 	if !ok {
-		t.Fatalf("no %q in doc.go", heading)
+		t.Fatalf("no %q in the package comment", heading)
 	}
 	var out []byte
 	for line := range strings.Lines(rest) {
