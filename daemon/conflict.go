@@ -53,7 +53,6 @@ func (r *Replica) side(f dag.Fork, e *dag.Entry, s *crdt.Side) (rpc.Side, error)
 		return out, outward(err)
 	}
 	out.Node, out.Author, out.Time = r.nodeName(c.Node), rpc.Author(c.Note.Author), timeOf(h.Time)
-	out.Age = r.now().Sub(out.Time)
 	out.Value, err = r.graph.Payload(h)
 	return out, outward(err)
 }
@@ -65,7 +64,6 @@ func (r *Replica) base(c *dag.Change) (*rpc.Base, error) {
 		Deleted: rev.Deleted, Kind: crdt.Kind(rev.Kind), Revision: c.ID, Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author),
 		Time: timeOf(rev.Time), Fork: r.forkLabel(rev.Fork),
 	}
-	out.Age = r.now().Sub(out.Time)
 	var err error
 	out.Value, err = r.graph.ChangePayload(c)
 	return out, err

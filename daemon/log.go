@@ -37,9 +37,15 @@ func (r *Replica) Log(ctx context.Context, q rpc.LogRequest) iter.Seq2[rpc.LogEn
 
 // logOf chooses the log that is asked for.
 func (r *Replica) logOf(ctx context.Context, q *rpc.LogRequest) (iter.Seq2[rpc.LogEntry, error], error) {
+	if q.Graph < 0 || q.Graph > 0 && q.After != "" {
+		return nil, failure(rpc.CodeInvalid, "a graph is of a number of changes, the newest first, and has no pages")
+	}
 	if q.All {
 		if q.Fork != "" || q.Key != "" {
 			return nil, failure(rpc.CodeInvalid, "the log of every fork is of all their keys: name neither a fork nor a key")
+		}
+		if q.Graph > 0 {
+			return r.graphLog(ctx, &forkLog{r: r, all: true}, q), nil
 		}
 		return r.blockLog(ctx, &forkLog{r: r, all: true}, q), nil
 	}
@@ -47,6 +53,8 @@ func (r *Replica) logOf(ctx context.Context, q *rpc.LogRequest) (iter.Seq2[rpc.L
 	switch {
 	case err != nil:
 		return nil, err
+	case q.Key == "" && q.Graph > 0:
+		return r.graphLog(ctx, &forkLog{r: r, fork: f}, q), nil
 	case q.Key == "":
 		return r.blockLog(ctx, &forkLog{r: r, fork: f}, q), nil
 	case strings.HasSuffix(q.Key, "/"):
@@ -103,6 +111,7 @@ type forkLog struct {
 	alias string // only the operations on this alias
 	own   map[dag.ForkID]bool
 	first uint64 // arrival number of the block at which the log ends
+	graph bool   // every part of what it came from, also those of a change of many blocks
 }
 
 // forks are those whose blocks are looked at.
@@ -140,7 +149,7 @@ func (l *forkLog) wants(c *dag.Change) (bool, error) {
 		return false, nil
 	}
 	on := l.fork.ID
-	if l.all {
+	if l.all || l.graph {
 		on = c.Revision.Fork
 	}
 	return l.r.graph.Visible(on, c)
@@ -236,7 +245,7 @@ func (l *forkLog) block(ctx context.Context, b *dag.Logged, end int, values bool
 // has reports whether an operation belongs to the log.
 func (l *forkLog) has(op *operation) bool {
 	switch {
-	case op.internal:
+	case op.internal && !l.graph:
 		return false
 	case l.alias != "":
 		return op.said.Kind == rpc.OperationAlias && op.said.Name == l.alias
@@ -244,6 +253,48 @@ func (l *forkLog) has(op *operation) bool {
 		return true
 	}
 	return slices.ContainsFunc(op.touches, func(id dag.ForkID) bool { return l.own[id] })
+}
+
+// graphLog yields the blocks by which a fork came to show what it shows, the
+// newest first, with what each stands on.
+func (r *Replica) graphLog(ctx context.Context, l *forkLog, q *rpc.LogRequest) iter.Seq2[rpc.LogEntry, error] {
+	return func(yield func(rpc.LogEntry, error) bool) {
+		of := l.fork.ID
+		if l.all {
+			of = dag.DefaultFork()
+		}
+		blocks, err := r.graph.LogGraph(ctx, of, l.all, q.Graph)
+		if err != nil {
+			yield(rpc.LogEntry{}, err)
+			return
+		}
+		l.graph = true
+		for i := range blocks {
+			b := &blocks[i]
+			l.own = map[dag.ForkID]bool{}
+			for _, id := range b.On {
+				l.own[id] = true
+			}
+			newest := r.liveNames(b.Newest)
+			joined := func(e rpc.LogEntry, err error) bool {
+				e.Before, e.Newest, e.Cursor = append([]dag.BlockID{}, b.Before...), newest, ""
+				return yield(e, err)
+			}
+			if !l.block(ctx, &b.Logged, len(b.Block.Ops)+len(b.Changes), q.Values, joined) {
+				return
+			}
+		}
+	}
+}
+
+// liveNames are the names of those forks that people find in a list.
+func (r *Replica) liveNames(ids []dag.ForkID) (out []string) {
+	for _, id := range ids {
+		if f, ok := r.graph.ForkOf(id); ok && f.Name != "" && !f.Deleted {
+			out = append(out, f.Name)
+		}
+	}
+	return out
 }
 
 func logCursor(lsn uint64, place int) string {
@@ -255,7 +306,7 @@ func logCursor(lsn uint64, place int) string {
 func (l *forkLog) change(c *dag.Change, values bool) (rpc.LogEntry, error) {
 	e, err := l.r.logEntry(c, values)
 	on := l.fork
-	if l.all {
+	if l.all || l.graph {
 		on.ID, on.Name = c.Revision.Fork, e.Fork
 	}
 	e.Fork = on.Name

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"crush/dag"
 	"crush/rpc"
 )
 
@@ -160,6 +161,63 @@ func TestLogPages(t *testing.T) {
 	}
 }
 
+// TestLogGraph: a fork's graph has what it came from, and what each change
+// stands on.
+func TestLogGraph(t *testing.T) {
+	l := busy(t)
+	newest := map[string]int{}
+	graph := func(q rpc.LogRequest) (out []string) {
+		t.Helper()
+		clear(newest)
+		q.Graph = 100
+		place, last := map[dag.BlockID]int{}, dag.BlockID{}
+		for e, err := range l.Log(t.Context(), q) {
+			if err != nil || e.Cursor != "" || e.Before == nil {
+				t.Fatalf("%+v %v", e, err)
+			}
+			if e.Block != last {
+				place[e.Block], last = len(place), e.Block
+			}
+			out = append(out, fmt.Sprintf("%d %s", place[e.Block], entryLine(&e)))
+			newest[fmt.Sprint(e.Newest)] = place[e.Block]
+		}
+		i := 0
+		for e := range l.Log(t.Context(), q) { // every block is known by now
+			for _, id := range e.Before {
+				out[i] += fmt.Sprint(" -", place[id])
+			}
+			i++
+		}
+		return out
+	}
+	want := []string{
+		"0 default:c resolved * -2 -1", "0 merge default stage {1 1 0 0 0} -2 -1", "1 stage:c * -5", "2 default:c -3",
+		"3 default:old reverted * -4", "3 default:app/new deleted reverted * -4", "3 default:app/k reverted * -4",
+		"4 merge default stage [] [env/*] {1 1 1 0 0} -10 -5", "5 stage:old deleted * -6", "6 stage:env/zone * -7", "7 stage:app/new * -8",
+		"8 stage:app/k * -9", "9 fork stage default s -10", "10 default:app/k -11", "11 default:old -12", "12 default:app/k",
+	}
+	if got := graph(rpc.LogRequest{}); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if len(newest) != 2 || newest["[default]"] != 0 { // that of stage is elsewhere
+		t.Errorf("the newest: %v", newest)
+	}
+	all := graph(rpc.LogRequest{All: true})
+	if newest["[stage]"] != 0 || newest["[default]"] != 2 || newest["[some]"] != 11 {
+		t.Errorf("the newest: %v", newest)
+	}
+	if len(all) != 19 || all[0] != "0 restore stage -1" || !slices.Contains(all, "11 fork some default some [app/*] [] cut -14") {
+		t.Errorf("all:\n%s", strings.Join(all, "\n"))
+	}
+	for _, q := range []rpc.LogRequest{{Graph: -1}, {Graph: 1, After: "1.1"}} {
+		for _, err := range l.Log(t.Context(), q) {
+			if !errors.Is(err, rpc.ErrInvalid) {
+				t.Errorf("%+v: %v", q, err)
+			}
+		}
+	}
+}
+
 // TestLogOfManyBlocks: a change that was too big for one block stands in the
 // log of its fork, and with the keys below a prefix.
 func TestLogOfManyBlocks(t *testing.T) {
@@ -170,6 +228,10 @@ func TestLogOfManyBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.wantLog(rpc.LogRequest{}, "merge default {3 0 0 0 0}", "default:p/c *", "default:p/b *", "default:p/a *", "member a admin")
+	parts := l.logged(rpc.LogRequest{Graph: 10})
+	if len(parts) != 5 || parts[0] != "merge default {3 0 0 0 0}" || parts[4] != "fork default" {
+		t.Errorf("its graph: %q", parts)
+	}
 	l.wantLog(rpc.LogRequest{KeyRef: rpc.KeyRef{Key: "p/"}}, "default:p/c *", "default:p/b *", "default:p/a *")
 }
 

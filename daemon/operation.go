@@ -63,7 +63,9 @@ func (r *Replica) forkMade(b *dag.Logged, i int, o *dag.ForkOp) operation {
 		id = dag.NamedFork(o.Name)
 	}
 	op := r.onFork(rpc.OperationFork, id, o.Name)
-	op.internal = o.Name == ""
+	if op.internal = o.Name == ""; op.internal {
+		op.said.Fork = ""
+	}
 	for i := range o.From {
 		from := &o.From[i]
 		op.touches = append(op.touches, from.Fork)

@@ -130,7 +130,6 @@ type Base struct {
 	Node     string
 	Author   Author
 	Time     time.Time
-	Age      time.Duration // when it was asked for, by the node's clock; age_ms in JSON
 	Fork     string
 }
 
@@ -145,7 +144,6 @@ type Side struct {
 	Node     string
 	Author   Author
 	Time     time.Time
-	Age      time.Duration // when it was asked for, by the node's clock; age_ms in JSON
 	Fork     string
 }
 
@@ -237,6 +235,12 @@ type LogRequest struct {
 	Author Author
 	Node   string
 	Values bool // fill Value
+	// Graph, if it is positive, asks for the newest Graph blocks by which the
+	// fork came to show what it shows, also those of other forks, with what
+	// each stands on (LogEntry.Before); operations that are of no fork are left
+	// out, and After must be empty. With a key it changes nothing: revisions
+	// have parents.
+	Graph int
 }
 
 // LogEntry is one revision of a history; in the log of a fork, one revision
@@ -268,6 +272,12 @@ type LogEntry struct {
 	Value []byte
 	// Cursor continues after this entry.
 	Cursor string
+	// Before, in a graph, are the blocks that the entry's stands on: of each
+	// fork that it wrote on the newest, and of each that it forks or merges;
+	// nil outside of graphs.
+	Before []dag.BlockID
+	// Newest, in a graph, are the forks whose newest block the entry's is.
+	Newest []string
 }
 
 // The values of LogEntry.Mark.

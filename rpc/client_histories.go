@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,6 +38,9 @@ func (c *Client) Log(ctx context.Context, r LogRequest) iter.Seq2[LogEntry, erro
 	req.setQuery("author", string(r.Author))
 	req.setQuery("node", r.Node)
 	req.setFlag("values", r.Values)
+	if r.Graph != 0 {
+		req.setQuery("graph", strconv.Itoa(r.Graph))
+	}
 	if !r.Since.IsZero() {
 		req.setQuery("since", r.Since.UTC().Format(time.RFC3339Nano))
 	}

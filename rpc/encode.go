@@ -131,7 +131,7 @@ func appendIDMember[T interface {
 	return append(b, '"')
 }
 
-func appendRevisionsMember(b []byte, name string, ids []dag.RevisionID) []byte {
+func appendIDsMember[T fmt.Stringer](b []byte, name string, ids []T) []byte {
 	b = append(appendName(b, name), '[')
 	for i, id := range ids {
 		if i > 0 {

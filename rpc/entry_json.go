@@ -3,8 +3,6 @@ package rpc
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"time"
 
 	"crush/crdt"
 	"crush/dag"
@@ -20,7 +18,7 @@ func (e *Entry) appendJSON(b []byte) []byte {
 	b = appendIDMember(b, "kind", e.Kind)
 	b = appendValueMember(b, e.Value)
 	b = appendBoolMember(b, "deleted", e.Deleted)
-	b = appendRevisionsMember(b, "heads", e.Heads)
+	b = appendIDsMember(b, "heads", e.Heads)
 	b = appendStringMember(b, "token", string(e.Token))
 	b = appendUintMember(b, "revision_count", e.RevisionCount)
 	b = appendBoolMember(b, "conflict", e.Conflict)
@@ -135,11 +133,7 @@ func (s *Side) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "author", string(s.Author))
 	b = appendTimeMember(b, "time", s.Time)
 	b = appendStringMember(b, "fork", s.Fork)
-	return append(appendAgeMember(b, s.Age), '}')
-}
-
-func appendAgeMember(b []byte, age time.Duration) []byte {
-	return strconv.AppendInt(appendName(b, "age_ms"), age.Milliseconds(), 10)
+	return append(b, '}')
 }
 
 // UnmarshalJSON reads the form of MarshalJSON.
@@ -154,7 +148,6 @@ func (s *Side) UnmarshalJSON(data []byte) error {
 		Node     string       `json:"node"`
 		Author   Author       `json:"author"`
 		Time     stamp        `json:"time"`
-		Age      int64        `json:"age_ms"`
 		Fork     string       `json:"fork"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
@@ -163,7 +156,6 @@ func (s *Side) UnmarshalJSON(data []byte) error {
 	*s = Side{
 		Letter: w.Letter, Value: w.bytes(), Deleted: w.Deleted, Served: w.Served, Kind: w.Kind.is,
 		Revision: w.Revision.is, Node: w.Node, Author: w.Author, Time: w.Time.Time, Fork: w.Fork,
-		Age: time.Duration(w.Age) * time.Millisecond,
 	}
 	return nil
 }
@@ -180,7 +172,7 @@ func (c *Base) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "author", string(c.Author))
 	b = appendTimeMember(b, "time", c.Time)
 	b = appendStringMember(b, "fork", c.Fork)
-	return append(appendAgeMember(b, c.Age), '}')
+	return append(b, '}')
 }
 
 // UnmarshalJSON reads the form of MarshalJSON: a side without what only a side
@@ -192,7 +184,7 @@ func (c *Base) UnmarshalJSON(data []byte) error {
 	}
 	*c = Base{
 		Value: s.Value, Deleted: s.Deleted, Kind: s.Kind, Revision: s.Revision, Node: s.Node, Author: s.Author,
-		Time: s.Time, Age: s.Age, Fork: s.Fork,
+		Time: s.Time, Fork: s.Fork,
 	}
 	return nil
 }
@@ -209,7 +201,7 @@ func (w *Written) appendJSON(b []byte) []byte {
 func (w *Written) appendMembers(b []byte) []byte {
 	b = appendIDMember(b, "revision", w.Revision)
 	b = appendIDMember(b, "block", w.Block)
-	b = appendRevisionsMember(b, "heads", w.Heads)
+	b = appendIDsMember(b, "heads", w.Heads)
 	b = appendStringMember(b, "token", string(w.Token))
 	b = appendBoolMember(b, "conflict", w.Conflict)
 	if w.Unchanged {

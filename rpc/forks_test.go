@@ -115,6 +115,18 @@ func TestClientLogs(t *testing.T) {
 	if got := r.fake.last.(LogRequest); !got.All || got.Fork != "" || got.Author != "ann" {
 		t.Errorf("got %+v", got)
 	}
+	for range c.Log(ctx, LogRequest{Graph: 7}) {
+	}
+	if got := r.fake.last.(LogRequest); got.Graph != 7 || got.Fork != "staging" || got.All {
+		t.Errorf("got %+v", got)
+	}
+	for _, n := range []int{-1, mostGraph + 1} {
+		for _, err := range c.Log(ctx, LogRequest{Graph: n}) {
+			if !errors.Is(err, ErrInvalid) {
+				t.Errorf("a graph of %d: %v", n, err)
+			}
+		}
+	}
 	for _, q := range []LogRequest{{All: true, KeyRef: KeyRef{Key: "k"}}, {All: true, KeyRef: KeyRef{Fork: "f"}}} {
 		for _, err := range c.Log(ctx, q) {
 			if !errors.Is(err, ErrInvalid) {

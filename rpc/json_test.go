@@ -16,13 +16,13 @@ var (
 	testRev  = dag.RevisionID{1, 2, 3}
 	testSide = Side{
 		Letter: "a", Value: []byte("<v>\n"), Served: true, Kind: crdt.Text, Revision: testRev, Node: "n", Author: "ann",
-		Time: testTime, Fork: "f", Age: 3 * time.Second,
+		Time: testTime, Fork: "f",
 	}
 	testConflict = Conflict{
 		Key: "k", Fork: "f", ID: crdt.ConflictID{1}, State: crdt.ConflictState{2}, Path: "/", Kind: "value",
 		Sides: []Side{testSide, {Letter: "b", Deleted: true, Time: testTime}},
 		Base: &Base{
-			Value: []byte{0xff}, Kind: crdt.Bytes, Revision: testRev, Node: "n", Author: "ann", Time: testTime, Age: -time.Minute, Fork: "f",
+			Value: []byte{0xff}, Kind: crdt.Bytes, Revision: testRev, Node: "n", Author: "ann", Time: testTime, Fork: "f",
 		},
 	}
 	testEntry = Entry{
@@ -37,7 +37,7 @@ func TestJSONRoundTrips(t *testing.T) {
 	line := LogEntry{
 		Revision: testRev, Block: dag.BlockID{3}, Parents: []dag.RevisionID{{2}}, Key: "k", Fork: "f", Kind: crdt.Bytes, Node: "n",
 		Author: "ann", Time: testTime, Message: "m", Size: 3, Deleted: true, Head: true, Value: []byte{0xff}, Cursor: "c",
-		Zone: "z", Mark: MarkReverted,
+		Zone: "z", Mark: MarkReverted, Before: []dag.BlockID{{1}, {2}}, Newest: []string{"default"},
 	}
 	merge := Operation{Kind: OperationMerge, Fork: "f", Source: "s", Filter: &Filter{Skips: []string{"<*>"}}, Keys: &KeyCount{1, 2, 3, 4, 5}}
 	member := Operation{Kind: OperationMember, Name: "n", Gone: true, Cut: []dag.BlockID{{1}}, Node: dag.NodeID{1}, Role: "removed", Zone: "z"}
@@ -53,6 +53,7 @@ func TestJSONRoundTrips(t *testing.T) {
 		"deleted base":   Conflict{Sides: []Side{testSide}, Base: &Base{Deleted: true}},
 		"side":           testSide,
 		"log entry":      line,
+		"of no other":    LogEntry{Parents: []dag.RevisionID{}, Time: testTime, Before: []dag.BlockID{}},
 		"operation":      LogEntry{Block: dag.BlockID{3}, Parents: []dag.RevisionID{}, Fork: "f", Time: testTime, Operation: &merge},
 		"event":          Event{Cursor: "c", Type: "put", Fork: "f", Key: "k", Kind: crdt.Bytes, Value: []byte("v"), Token: "t", Revision: testRev, Block: dag.BlockID{3}, Last: true, Node: "n", Author: "a", Time: testTime},
 		"idle event":     Event{Cursor: "c", Type: "idle"},

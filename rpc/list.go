@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -107,6 +108,9 @@ func (x *exchange) listKV() error {
 		func(e *Entry) string { return e.Key })
 }
 
+// mostGraph is how many changes a graph has at most: it is computed as a whole.
+const mostGraph = 10_000
+
 // getLog answers with the history of a key, of the keys below a prefix, of the
 // fork, or, if the path names none, of every fork.
 func (x *exchange) getLog() error {
@@ -128,7 +132,29 @@ func (x *exchange) getLog() error {
 			return invalid("since must be an RFC 3339 time, not " + quote(since))
 		}
 	}
+	if n := x.query.Get("graph"); n != "" {
+		if r.Graph, err = strconv.Atoi(n); err != nil || r.Graph < 1 || r.Graph > mostGraph {
+			return invalid(fmt.Sprintf("graph must be a number of changes up to %d, not %s", mostGraph, quote(n)))
+		}
+		if !x.wantsLines() {
+			return x.writeGraph(r)
+		}
+	}
 	return x.writeLog(x.Service.Histories.Log(x.r.Context(), r))
+}
+
+// writeGraph answers with a graph, which has no pages.
+func (x *exchange) writeGraph(r LogRequest) error {
+	all := struct {
+		Log []LogEntry `json:"log"`
+	}{[]LogEntry{}}
+	for e, err := range x.Service.Histories.Log(x.r.Context(), r) {
+		if err != nil {
+			return err
+		}
+		all.Log = append(all.Log, e)
+	}
+	return x.writeAny(all)
 }
 
 func (x *exchange) writeLog(entries iter.Seq2[LogEntry, error]) error {

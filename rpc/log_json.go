@@ -15,7 +15,7 @@ func (e *LogEntry) appendJSON(b []byte) []byte {
 	b = append(b, '{')
 	b = appendIDMember(b, "revision", e.Revision)
 	b = appendIDMember(b, "block", e.Block)
-	b = appendRevisionsMember(b, "parents", e.Parents)
+	b = appendIDsMember(b, "parents", e.Parents)
 	b = appendStringMember(b, "key", e.Key)
 	b = appendStringMember(b, "fork", e.Fork)
 	b = appendIDMember(b, "kind", e.Kind)
@@ -29,6 +29,12 @@ func (e *LogEntry) appendJSON(b []byte) []byte {
 	b = appendValueMember(b, e.Value)
 	b = appendStringMember(b, "cursor", e.Cursor)
 	b = appendStringMember(b, "zone", e.Zone)
+	if e.Before != nil {
+		b = appendIDsMember(b, "before", e.Before)
+	}
+	if len(e.Newest) > 0 {
+		b = append(appendName(b, "newest"), mustJSON(e.Newest)...)
+	}
 	if e.Mark != "" {
 		b = appendStringMember(b, "mark", e.Mark)
 	}
@@ -66,6 +72,8 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 		Head     bool             `json:"head"`
 		Cursor   string           `json:"cursor"`
 		Zone     string           `json:"zone"`
+		Before   []dag.BlockID    `json:"before"`
+		Newest   []string         `json:"newest"`
 		Mark     string           `json:"mark"`
 		Op       *Operation       `json:"operation"`
 	}
@@ -75,7 +83,7 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 	*e = LogEntry{
 		Revision: w.Revision.is, Block: w.Block.is, Parents: w.Parents, Key: w.Key, Fork: w.Fork, Kind: w.Kind.is,
 		Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Size: w.Size, Deleted: w.Deleted,
-		Head: w.Head, Value: w.bytes(), Cursor: w.Cursor, Zone: w.Zone, Mark: w.Mark, Operation: w.Op,
+		Head: w.Head, Value: w.bytes(), Cursor: w.Cursor, Zone: w.Zone, Before: w.Before, Newest: w.Newest, Mark: w.Mark, Operation: w.Op,
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ var parameters = map[string]string{
 	"since":       "Of log an RFC 3339 time; of watch now, start, an RFC 3339 time or a cursor.",
 	"state":       "true: the present keys come first, as put events.",
 	"values":      "true: with values.",
+	"graph":       "That many of the newest changes by which the fork came to show what it shows, each with what it stands on (before).",
 	"wait":        "A duration: long poll. One answer, at once if there are events, else when there are or after this long.",
 
 	headerAuthor:    "Who writes, as claimed. UTF-8'' and percent-encoding for any text.",

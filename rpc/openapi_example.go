@@ -20,7 +20,7 @@ func schemaExamples() map[string][]any {
 		Fork: "f", Source: "s", Name: "n", Gone: true, Filter: exampleFilter(), Cut: []dag.BlockID{{}},
 		Keys: &KeyCount{AtMost: 1}, Node: dag.NodeID{1}, Role: "r", Zone: "z",
 	}
-	line := LogEntry{Value: text, Parents: rev, Time: when, Mark: MarkResolved, Operation: &op}
+	line := LogEntry{Value: text, Parents: rev, Time: when, Mark: MarkResolved, Operation: &op, Before: []dag.BlockID{{}}, Newest: []string{""}}
 	written := Written{Heads: rev, Unchanged: true, Settled: 1, Sibling: true, Keys: 1}
 	peer := PeerStatus{Addresses: []string{""}, LastSeen: when}
 	all := map[string][]any{

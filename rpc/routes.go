@@ -90,7 +90,7 @@ func keyRoutes() []route {
 }
 
 func historyRoutes() []route {
-	logQuery := []string{"after", "limit", "since", "author", "node", "values"}
+	logQuery := []string{"after", "limit", "since", "author", "node", "values", "graph"}
 	return []route{
 		{
 			method: "GET", pattern: forkPath + "/log/{key...}", id: "log", serve: (*exchange).getLog,

@@ -98,7 +98,7 @@ func (p *program) aliasLog(cmd *cobra.Command, name string, n int) error {
 	if p.format != formatText {
 		return printList(p, entries, func(rpc.LogEntry) {})
 	}
-	return p.printLog(singly(entries), true)
+	return p.printLog(rowsOf(singly(entries)), true)
 }
 
 func (p *program) aliasRmCommand() *cobra.Command {

@@ -181,7 +181,7 @@ func baseLine(b *rpc.Base, revisions *shortener) string {
 		return "was  nothing that every side has seen"
 	}
 	return fmt.Sprintf("was  %s  %s  by %s, %s", revisions.short(b.Revision), valueOrDeleted(b.Value, b.Deleted),
-		escape(writer(b.Node, b.Author)), age(b.Age))
+		escape(writer(b.Node, b.Author)), age(time.Since(b.Time)))
 }
 
 func valueOrDeleted(value []byte, deleted bool) string {
@@ -198,7 +198,7 @@ func sideLine(s rpc.Side, revisions *shortener) string {
 	if s.Fork != "" {
 		line += "  on " + escape(s.Fork)
 	}
-	line += fmt.Sprintf("  by %s, %s", escape(writer(s.Node, s.Author)), age(s.Age))
+	line += fmt.Sprintf("  by %s, %s", escape(writer(s.Node, s.Author)), age(time.Since(s.Time)))
 	if s.Served {
 		line += "  (served)"
 	}

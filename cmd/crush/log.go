@@ -14,7 +14,7 @@ import (
 type logFlags struct {
 	n                   int
 	since, author, node string
-	all                 bool
+	all, graph, ascii   bool
 }
 
 func (p *program) logCommand() *cobra.Command {
@@ -34,12 +34,21 @@ and members, which belong to no fork, are listed too. --all lists every fork.
 A change of one key is shown by its revision, any other one by its block; crush
 show tells more of each, and crush undo takes back either. The name in brackets
 is the author that was claimed; the one before it is the node that signed, with
-its zone behind an @. A * marks the heads of a key.`,
+its zone behind an @. A * marks the heads of a key.
+
+--graph draws beside the list what stands on what: of a key, which revisions the
+writer of each had read; of a fork, how it came to show what it shows, with the
+forks that it was made of and that were merged into it; the name of a fork stands
+in brackets at its newest change. --since, --author and --node then leave
+changes out, and the lines lead on. To a terminal it is drawn with lines, else,
+or with --ascii, with ASCII.`,
 		Example: `  crush log app/port
   crush log app/port -n 5
   crush log app/ --since 3d --author alice
   crush log -F staging
   crush log --all -n 20
+  crush log --graph
+  crush log app/port --graph
   crush log -o jsonl`,
 		Args: wantArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,28 +65,15 @@ its zone behind an @. A * marks the heads of a key.`,
 	fl.StringVar(&f.author, "author", "", "only what claims the author `NAME`")
 	fl.StringVar(&f.node, "node", "", "only what the node `NAME` wrote")
 	fl.BoolVar(&f.all, "all", false, "what happened on every fork")
+	fl.BoolVar(&f.graph, "graph", false, "draw what stands on what")
+	fl.BoolVar(&f.ascii, "ascii", false, "draw the graph with ASCII only")
 	return cmd
 }
 
 func (p *program) log(cmd *cobra.Command, key string, f *logFlags) error {
-	r := rpc.LogRequest{KeyRef: p.keyRef(key), Author: rpc.Author(f.author), Node: f.node, All: f.all}
-	switch {
-	case f.all && key != "":
-		return usagef("--all is what happened on every fork: leave the key %s out", key)
-	case f.all && p.origins["fork"] == "flag --fork":
-		return usagef("--all and -F %s contradict each other", r.Fork)
-	case f.all:
-		r.Fork = ""
-	}
-	if f.since != "" {
-		t, ok := parseTime(f.since, time.Now())
-		if !ok {
-			return usagef("--since %s: want RFC 3339, 2006-01-02[ 15:04[:05]], yesterday, 2h or 3d", f.since)
-		}
-		r.Since = t
-	}
-	if f.n < 0 && cmd.Flags().Changed("number") {
-		return usagef("-n %d: want a number of lines", f.n)
+	r, err := p.logRequest(cmd, key, f)
+	if err != nil {
+		return err
 	}
 	door, err := p.door()
 	if err != nil {
@@ -88,14 +84,50 @@ func (p *program) log(cmd *cobra.Command, key string, f *logFlags) error {
 	}
 	ctx, cancel := p.streaming(cmd.Context())
 	defer cancel()
+	many := key == "" || strings.HasSuffix(key, "/")
+	if f.graph && p.format == formatText {
+		return p.printGraph(door.Log(ctx, unfiltered(r)), r, f)
+	}
 	entries := door.Log(ctx, r)
 	switch {
 	case p.format != formatText:
 		return printList(p, first(entries, f.n), func(rpc.LogEntry) {})
 	case key == "":
-		return p.printLog(first(changes(entries), f.n), true)
+		return p.printLog(rowsOf(first(changes(entries), f.n)), many)
 	}
-	return p.printLog(first(singly(entries), f.n), strings.HasSuffix(key, "/"))
+	return p.printLog(rowsOf(first(singly(entries), f.n)), many)
+}
+
+// logRequest reads the flags of log.
+func (p *program) logRequest(cmd *cobra.Command, key string, f *logFlags) (rpc.LogRequest, error) {
+	r := rpc.LogRequest{KeyRef: p.keyRef(key), Author: rpc.Author(f.author), Node: f.node, All: f.all}
+	switch {
+	case f.all && key != "":
+		return r, usagef("--all is what happened on every fork: leave the key %s out", key)
+	case f.all && p.origins["fork"] == "flag --fork":
+		return r, usagef("--all and -F %s contradict each other", r.Fork)
+	case f.all:
+		r.Fork = ""
+	}
+	if f.since != "" {
+		t, ok := parseTime(f.since, time.Now())
+		if !ok {
+			return r, usagef("--since %s: want RFC 3339, 2006-01-02[ 15:04[:05]], yesterday, 2h or 3d", f.since)
+		}
+		r.Since = t
+	}
+	switch {
+	case f.n < 0 && cmd.Flags().Changed("number"):
+		return r, usagef("-n %d: want a number of lines", f.n)
+	case f.ascii && !f.graph:
+		return r, usagef("--ascii is of --graph")
+	case f.graph && key == "":
+		r.Graph = mostGraph
+		if f.n > 0 && r.Author == "" && r.Node == "" && r.Since.IsZero() {
+			r.Graph = min(r.Graph, 2*f.n+100) // with what the lines lead to
+		}
+	}
+	return r, nil
 }
 
 // first returns the first n elements of a sequence, all if n is 0.
@@ -154,18 +186,37 @@ func changes(entries iter.Seq2[rpc.LogEntry, error]) iter.Seq2[[]rpc.LogEntry, e
 // can be.
 const pageLines = 10_000
 
+// logRow is a change in a list, and what is drawn beside it.
+type logRow struct {
+	change  []rpc.LogEntry // none of one that is not shown
+	drawn   bool
+	left    string
+	corners []string
+	labels  []string // forks whose newest change it is
+}
+
+func rowsOf(list iter.Seq2[[]rpc.LogEntry, error]) iter.Seq2[logRow, error] {
+	return func(yield func(logRow, error) bool) {
+		for change, err := range list {
+			if !yield(logRow{change: change}, err) {
+				return
+			}
+		}
+	}
+}
+
 // printLog prints one line a change.
-func (p *program) printLog(list iter.Seq2[[]rpc.LogEntry, error], many bool) error {
-	var held [][]rpc.LogEntry
+func (p *program) printLog(list iter.Seq2[logRow, error], many bool) error {
+	var held []logRow
 	short := &shortener{}
 	n := 0
 	flush := func() {
-		for _, change := range held {
-			p.printChange(change, short, many)
+		for i := range held {
+			p.printRow(&held[i], short, many)
 		}
 		held = nil
 	}
-	for change, err := range list {
+	for row, err := range list {
 		if err != nil {
 			flush()
 			return err
@@ -173,45 +224,75 @@ func (p *program) printLog(list iter.Seq2[[]rpc.LogEntry, error], many bool) err
 		if n++; n > pageLines {
 			short = &shortener{n: safeLen}
 			flush()
-			p.printChange(change, short, many)
+			p.printRow(&row, short, many)
 			continue
 		}
-		short.add(change[0].Revision, change[0].Block)
-		held = append(held, change)
+		if len(row.change) > 0 {
+			short.add(row.change[0].Revision, row.change[0].Block)
+		}
+		held = append(held, row)
 	}
 	flush()
 	return nil
 }
 
-// printChange prints a change: that of a key by its revision, any other by its
+// printRow prints a change: that of a key by its revision, any other by its
 // block.
-func (p *program) printChange(change []rpc.LogEntry, short *shortener, fork bool) {
-	e := change[0]
+func (p *program) printRow(row *logRow, short *shortener, many bool) {
+	if len(row.change) > 0 {
+		p.printf("%s\n", changeLine(row, short, many))
+	}
+	for _, c := range row.corners {
+		p.printf("%s\n", c)
+	}
+}
+
+func changeLine(row *logRow, short *shortener, many bool) string {
+	e := row.change[0]
+	block := len(row.change) > 1 || e.Operation != nil
 	var b strings.Builder
-	if len(change) > 1 || e.Operation != nil {
-		fmt.Fprintf(&b, "%s    %s  %s  %s", short.short(e.Block), when(e.Time), escape(signer(e)), escape(summary(change)))
+	if row.drawn {
+		b.WriteString(row.left + "  ")
+	}
+	if block {
+		b.WriteString(short.short(e.Block))
 	} else {
-		head := " "
-		if e.Head {
-			head = "*"
-		}
-		fmt.Fprintf(&b, "%s %s  %s  %s", short.short(e.Revision), head, when(e.Time), escape(signer(e)))
-		if fork {
-			b.WriteString("  " + escape(e.Key))
-		}
-		if e.Deleted {
-			b.WriteString("  deleted")
-		} else {
-			b.WriteString("  " + size(e.Size))
-		}
-		if e.Mark != "" {
-			b.WriteString("  " + escape(e.Mark))
-		}
+		b.WriteString(short.short(e.Revision))
+	}
+	switch { // a graph shows heads by itself
+	case row.drawn && len(row.labels) > 0:
+		b.WriteString("  (" + escape(strings.Join(row.labels, ", ")) + ")")
+	case row.drawn:
+	case e.Head && !block:
+		b.WriteString(" *")
+	default:
+		b.WriteString("  ")
+	}
+	fmt.Fprintf(&b, "  %s  %s", when(e.Time), escape(signer(e)))
+	switch {
+	case block:
+		b.WriteString("  " + escape(summary(row.change)))
+	case many:
+		b.WriteString("  " + escape(e.Key) + "  " + written(e))
+	default:
+		b.WriteString("  " + written(e))
 	}
 	if e.Message != "" {
 		b.WriteString("  " + escape(e.Message))
 	}
-	p.printf("%s\n", b.String())
+	return b.String()
+}
+
+// written says what a revision wrote, without its value.
+func written(e rpc.LogEntry) string {
+	what := size(e.Size)
+	if e.Deleted {
+		what = "deleted"
+	}
+	if e.Mark != "" {
+		what += "  " + escape(e.Mark)
+	}
+	return what
 }
 
 // signer is who wrote, and where.

@@ -62,15 +62,7 @@ func keysIn(wrote []rpc.LogEntry) string {
 func sentence(o *rpc.Operation) string {
 	switch o.Kind {
 	case rpc.OperationFork:
-		made := "forked " + nowCalled(o)
-		if o.Source == "" {
-			return "made the fork " + nowCalled(o)
-		}
-		made += " from " + o.Source
-		if len(o.Cut) > 0 {
-			made += " as it was earlier"
-		}
-		return made + limits(o.Filter)
+		return forkSentence(o)
 	case rpc.OperationMerge:
 		if o.Source == "" {
 			return "finished a change of several blocks" + counts(o.Keys)
@@ -96,6 +88,20 @@ func sentence(o *rpc.Operation) string {
 		return memberSentence(o)
 	}
 	return o.Kind // of a newer daemon
+}
+
+func forkSentence(o *rpc.Operation) string {
+	switch {
+	case o.Name == "":
+		return "began a change of several blocks"
+	case o.Source == "":
+		return "made the fork " + nowCalled(o)
+	}
+	said := "forked " + nowCalled(o) + " from " + o.Source
+	if len(o.Cut) > 0 {
+		said += " as it was earlier"
+	}
+	return said + limits(o.Filter)
 }
 
 // nowCalled is the name that a fork got, and what it is called by now.

@@ -26,9 +26,9 @@ func printed(t *testing.T, print func(p *program)) string {
 
 func twoSides(key string) rpc.Conflict {
 	return rpc.Conflict{Key: key, Fork: "default", Kind: "value", Path: "/", Sides: []rpc.Side{
-		{Letter: "a", Value: []byte("1\n2"), Fork: "default", Node: "n1", Served: true},
-		{Letter: "b", Deleted: true, Fork: "staging", Node: "n2", Author: "bob", Age: 3 * time.Hour},
-	}, Base: &rpc.Base{Value: []byte("0"), Node: "n1", Author: "eve\x1b", Age: 72 * time.Hour}}
+		{Letter: "a", Value: []byte("1\n2"), Fork: "default", Node: "n1", Served: true, Time: time.Now()},
+		{Letter: "b", Deleted: true, Fork: "staging", Node: "n2", Author: "bob", Time: time.Now().Add(-3 * time.Hour)},
+	}, Base: &rpc.Base{Value: []byte("0"), Node: "n1", Author: "eve\x1b", Time: time.Now().Add(-72 * time.Hour)}}
 }
 
 func TestPlanText(t *testing.T) {
