@@ -21,6 +21,7 @@ type mergePlan struct {
 	filter   *dag.Filter
 	keys     []plannedKey
 	skipped  []string
+	idle     []string       // what was to be skipped and is in no key of the merge
 	open     []rpc.Conflict // conflicts that nothing settles
 	id       string
 }
@@ -50,6 +51,11 @@ func (r *Replica) plan(ctx context.Context, src, dst dag.Fork, q *rpc.MergeReque
 	}
 	if err := checkNamed(p, q); err != nil {
 		return nil, err
+	}
+	for _, s := range q.Skip {
+		if f := skipFilter([]string{s}); !slices.ContainsFunc(p.skipped, func(key string) bool { return !f.Pass(key) }) {
+			p.idle = append(p.idle, s)
+		}
 	}
 	p.id = p.hash(q)
 	return p, nil
@@ -335,6 +341,7 @@ func (p *mergePlan) answer() rpc.Merged {
 		Settled: []rpc.MergedKey{}, Overrides: []string{}, Unchanged: len(p.keys) == 0,
 	}
 	out.Skipped = append(out.Skipped, p.skipped...)
+	out.Unmatched = p.idle
 	out.Conflicts = append(out.Conflicts, p.open...)
 	for _, k := range p.keys {
 		m := rpc.MergedKey{Key: k.key, Change: k.change}

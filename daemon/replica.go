@@ -151,7 +151,7 @@ func (r *Replica) fork(name string) (dag.Fork, error) {
 	}
 	f, ok := r.graph.ForkNamed(name)
 	if !ok {
-		return f, noFork(name)
+		return f, r.noFork(name)
 	}
 	return f, nil
 }
@@ -172,8 +172,13 @@ func (r *Replica) forkToChange(name string) (dag.Fork, error) {
 	return f, failure(rpc.CodeAmbiguous, "%d forks are called %q: write to one of %s, or rename one", len(ids), name, strings.Join(ids, ", "))
 }
 
-func noFork(name string) error {
-	return failure(rpc.CodeNotFound, "there is no fork %q on this node", name)
+func (r *Replica) noFork(name string) error {
+	for _, f := range r.graph.Forks() {
+		if f.Deleted && f.Name == name {
+			return failure(rpc.CodeNotFound, "the fork %q was removed: crush fork restore brings it back", name)
+		}
+	}
+	return failure(rpc.CodeNotFound, "there is no fork %q on this node: crush fork ls lists them", name)
 }
 
 // checkKey refuses what cannot be a key.

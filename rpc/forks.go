@@ -148,9 +148,10 @@ type Merged struct {
 	Into      string       `json:"into"`
 	Clean     []MergedKey  `json:"clean"`
 	Skipped   []string     `json:"skipped"`
-	Conflicts []Conflict   `json:"conflicts"` // that stay open, or stop the merge
-	Settled   []MergedKey  `json:"settled"`   // by the strategy, a resolution or a rejection
-	Overrides []string     `json:"overrides"` // values of the destination that a settlement replaces; they travel back at the next reverse merge
+	Unmatched []string     `json:"unmatched,omitempty"` // of what was to be skipped: that which is no key of this merge, and matches none
+	Conflicts []Conflict   `json:"conflicts"`           // that stay open, or stop the merge
+	Settled   []MergedKey  `json:"settled"`             // by the strategy, a resolution or a rejection
+	Overrides []string     `json:"overrides"`           // values of the destination that a settlement replaces; they travel back at the next reverse merge
 	Applied   bool         `json:"applied"`
 	Unchanged bool         `json:"unchanged,omitempty"` // there was nothing to merge
 	Block     *dag.BlockID `json:"block,omitempty"`

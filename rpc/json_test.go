@@ -74,7 +74,7 @@ func TestJSONRoundTrips(t *testing.T) {
 		"new fork":       ForkInfo{Labels: []string{}, From: []ForkSource{}},
 		"fork request":   ForkRequest{Name: "n", From: "f", At: "t", Filter: &Filter{Keys: []string{"k"}}},
 		"merge request":  MergeRequest{Source: "a", Into: "b", OnConflict: OnConflictLWW, Resolve: []Resolution{{Key: "k", Side: "a"}, {Key: "l", Value: new([]byte("<v>"))}, {Key: "m", Value: &[]byte{0xff}}, {Key: "n", Value: &[]byte{}}}, Skip: []string{"s"}, Reject: []string{"r"}, Plan: true, Apply: "p"},
-		"merged":         Merged{Plan: "p", Source: "a", Into: "b", Clean: []MergedKey{{"k", "created"}}, Skipped: []string{"s"}, Conflicts: []Conflict{testConflict}, Settled: []MergedKey{{"l", "same"}}, Overrides: []string{"o"}, Applied: true, Unchanged: true, Block: &dag.BlockID{3}},
+		"merged":         Merged{Plan: "p", Source: "a", Into: "b", Clean: []MergedKey{{"k", "created"}}, Skipped: []string{"s"}, Unmatched: []string{"u"}, Conflicts: []Conflict{testConflict}, Settled: []MergedKey{{"l", "same"}}, Overrides: []string{"o"}, Applied: true, Unchanged: true, Block: &dag.BlockID{3}},
 		"resolve":        ResolveRequest{KeyRef: KeyRef{"f", "k"}, ID: "i", State: "s", Take: "a", Value: new([]byte("v")), Delete: true},
 		"resolve binary": ResolveRequest{ID: "i", Value: &[]byte{0xff}},
 		"resolve empty":  ResolveRequest{ID: "i", Value: &[]byte{}},

@@ -71,7 +71,7 @@ func forkExamples(conflict Conflict, written Written) map[string][]any {
 			Resolve: []Resolution{{Side: "a", Value: &text}},
 		}},
 		"Merged": {Merged{
-			Clean: keys, Skipped: []string{""}, Conflicts: []Conflict{conflict}, Settled: keys, Overrides: []string{""},
+			Clean: keys, Skipped: []string{""}, Unmatched: []string{""}, Conflicts: []Conflict{conflict}, Settled: keys, Overrides: []string{""},
 			Unchanged: true, Block: new(dag.BlockID),
 		}},
 		"Resolve": {

@@ -33,7 +33,7 @@ func (x *exchange) getFork() error {
 		}
 	}
 	if f == nil {
-		return &Error{Code: CodeNotFound, Message: "there is no fork " + quote(x.fork) + " on this node"}
+		return &Error{Code: CodeNotFound, Message: "there is no fork " + quote(x.fork) + " on this node: crush fork ls lists them"}
 	}
 	return x.writeAny(f)
 }

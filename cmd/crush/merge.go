@@ -122,9 +122,11 @@ func (p *program) merge(cmd *cobra.Command, source string, f *mergeFlags) error 
 // afterMerge says what a person should know of a merge, and fails if it was
 // stopped.
 func (p *program) afterMerge(m rpc.Merged, r rpc.MergeRequest) error {
-	for _, pattern := range r.Skip {
-		if strings.Contains(pattern, "*") && len(m.Skipped) == 0 {
-			p.note("--skip %s matches no key of this merge", pattern)
+	for _, s := range m.Unmatched {
+		if strings.Contains(s, "*") {
+			p.note("--skip %s matches no key of this merge", s)
+		} else {
+			p.note("--skip %s: this merge does not change that key", s)
 		}
 	}
 	switch n := len(m.Conflicts); {
