@@ -21,8 +21,9 @@ const fillers = 64
 
 // A filling is n revisions, of which revision i is of key(i).
 type filling struct {
-	n   int64
-	key func(i int64) string
+	n     int64
+	key   func(i int64) string
+	value func(i int64) []byte // nil: revision
 }
 
 // revision returns the value of revision i of some key: 200 bytes of which few differ from one to the next.
@@ -38,6 +39,10 @@ func fill(ctx context.Context, program, data string, fillings ...filling) error 
 		return err
 	}
 	if err := server.stop(); err != nil {
+		return err
+	}
+	// The daemon has noted what it left, and would take what comes now for damage.
+	if err := os.Remove(filepath.Join(data, "stopped")); err != nil {
 		return err
 	}
 	key, err := nodeKey(data)
@@ -56,12 +61,15 @@ func fill(ctx context.Context, program, data string, fillings ...filling) error 
 
 // put writes the filling.
 func (f filling) put(ctx context.Context, r replica) error {
+	if f.value == nil {
+		f.value = revision
+	}
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range fillers {
 		group.Go(func() error {
 			for i := next.Add(1); i <= f.n; i = next.Add(1) {
-				if err := r.Put(ctx, f.key(i), revision(i)); err != nil {
+				if err := r.Put(ctx, f.key(i), f.value(i)); err != nil {
 					return err
 				}
 				if i%100_000 == 0 {

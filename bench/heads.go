@@ -64,7 +64,7 @@ func heads(ctx context.Context, args []string) error {
 	histories := historiesUpTo(longest, client)
 	var fillings []filling
 	for _, h := range histories {
-		fillings = append(fillings, filling{h.length, func(int64) string { return h.key() }})
+		fillings = append(fillings, filling{n: h.length, key: func(int64) string { return h.key() }})
 	}
 	if err := fill(ctx, program, data, fillings...); err != nil {
 		return err

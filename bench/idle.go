@@ -41,7 +41,7 @@ func idle(ctx context.Context, args []string) error {
 		return err
 	}
 	data := r.tmp + "/data"
-	spread := filling{s.revisions, func(i int64) string { return fmt.Sprintf("bench/%08d", i%s.keys) }}
+	spread := filling{n: s.revisions, key: func(i int64) string { return fmt.Sprintf("bench/%08d", i%s.keys) }}
 	if err := fill(ctx, program, data, spread); err != nil {
 		return err
 	}

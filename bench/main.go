@@ -9,6 +9,10 @@
 //	go run . idle      memory when idle, memory and time to ready after a restart with a long history
 //	go run . forks     what must not grow with keys, depth, forks, heads or merges
 //	go run . merge     plan, diff and merge of few changes among many keys: Git, crush's replica, the crush command
+//	go run . hop       a write on one node until another one shows it: go-ds-crdt, two daemons
+//	go run . pair      writes on one of two nodes until both have them: go-ds-crdt, two daemons, without the socket
+//	go run . join      a new node gets a long history: speed, memory, what an interruption costs
+//	go run . catchup   a node that was away gets what it missed, over a line with a delay: go-ds-crdt, two daemons
 //
 // README.md holds the numbers and the machine they were measured on.
 package main
@@ -31,6 +35,10 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"idle":    idle,
 	"forks":   forks,
 	"merge":   merge,
+	"hop":     hopping,
+	"pair":    pairing,
+	"join":    joining,
+	"catchup": catchup,
 
 	// Contestants that bench starts as processes of their own.
 	serveEmpty: runEmpty,
@@ -40,7 +48,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run . puts|library|heads|loop|idle|forks|merge [-h]")
+		fmt.Fprintln(os.Stderr, "usage: go run . puts|library|heads|loop|idle|forks|merge|hop|pair|join|catchup [-h]")
 		os.Exit(2)
 	}
 	err := commands[os.Args[1]](ctx, os.Args[2:])
