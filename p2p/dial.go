@@ -17,8 +17,8 @@ import (
 const (
 	dialTimeout  = 10 * time.Second
 	dialMin      = 500 * time.Millisecond
-	dialMax      = time.Minute
-	maxDials     = 4 // at a time
+	dialMax      = 30 * time.Second // what a network that is back may wait for its nodes
+	maxDials     = 4                // at a time
 	maxDialAddrs = 16
 	enoughPeers  = 16 // with so many connected, remembered addresses rest
 	saveEvery    = 5 * time.Second

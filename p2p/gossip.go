@@ -310,6 +310,9 @@ func (h *Host) validate(_ context.Context, from peer.ID, m *pubsub.Message) pubs
 		}
 		return pubsub.ValidationReject
 	}
+	if h.cfg.lose != nil && h.cfg.lose() {
+		return pubsub.ValidationIgnore
+	}
 	m.ValidatorData = parsed
 	return pubsub.ValidationAccept
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -47,7 +48,9 @@ type Config struct {
 	SyncEvery   time.Duration    // with a random peer, ±25 %; 0: 10 s
 	IdleTimeout time.Duration    // a peer that neither sends nor takes; 0: 60 s
 
-	header func(dag.Bundle) (dag.Header, error) // nil: dag.ReadHeader
+	header  func(dag.Bundle) (dag.Header, error) // nil: dag.ReadHeader
+	options []libp2p.Option                      // a simulated network; nil: the machine's own
+	lose    func() bool                          // loses a gossip message that came; nil: none
 }
 
 // Validate names the first field that cannot be worked with.
@@ -229,7 +232,7 @@ func (h *Host) Peers() []PeerState {
 // open makes the libp2p host and listens. At least one address must work.
 func (h *Host) open(ctx context.Context) error {
 	seed := h.cfg.Key.Seed()
-	node, err := newNode(ed25519.NewKeyFromSeed(seed[:]), h.gate, h.cfg.Announce)
+	node, err := newNode(ed25519.NewKeyFromSeed(seed[:]), h.gate, h.cfg.Announce, h.cfg.options...)
 	if err != nil {
 		return fmt.Errorf("open network: %w", err)
 	}

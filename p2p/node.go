@@ -19,8 +19,8 @@ import (
 
 // newNode makes a libp2p host that does what is needed here and nothing else:
 // TCP with TLS and QUIC, no relay, no address discovery, no hole punching, no
-// services but identify. It does not listen yet.
-func newNode(key ed25519.PrivateKey, gate connmgr.ConnectionGater, announce []string) (host.Host, error) {
+// services but identify. It does not listen yet. More options come last.
+func newNode(key ed25519.PrivateKey, gate connmgr.ConnectionGater, announce []string, more ...libp2p.Option) (host.Host, error) {
 	id, err := crypto.UnmarshalEd25519PrivateKey(key)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func newNode(key ed25519.PrivateKey, gate connmgr.ConnectionGater, announce []st
 		}
 		announced = append(announced, a)
 	}
-	return libp2p.New(
+	return libp2p.New(append([]libp2p.Option{
 		libp2p.Identity(id),
 		libp2p.UserAgent("crush"),
 		libp2p.NoListenAddrs,
@@ -61,7 +61,7 @@ func newNode(key ed25519.PrivateKey, gate connmgr.ConnectionGater, announce []st
 		libp2p.ForceReachabilityPublic(), // a fixed answer, so that nothing probes
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
-	)
+	}, more...)...)
 }
 
 // rank dials TCP first: here it carries two to three times as much as QUIC,

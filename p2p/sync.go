@@ -49,7 +49,7 @@ func (h *Host) runSync(ctx context.Context) error {
 		if timer.Stop(); ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if now := time.Now(); now.After(random) {
+		if now := time.Now(); !now.Before(random) {
 			if ids := h.roster.connected(); len(ids) > 0 {
 				h.plan.want(ids[rand.IntN(len(ids))], now)
 			}
