@@ -83,6 +83,7 @@ type Session struct {
 	clock  int64
 
 	stage   stage
+	said    Hello // the opener's, unless it only asks
 	out     []Message
 	tips    []WireTip // the peer's
 	next    func() (dag.Outgoing, error, bool)
@@ -172,9 +173,11 @@ func (s *Session) begin() {
 	s.stage = awaitHello
 	switch s.part {
 	case Open:
-		s.out = append(s.out, s.hello(), s.frontier())
+		s.said = s.hello()
+		s.out = append(s.out, s.said, s.frontier())
 	case Probe:
-		s.out = append(s.out, s.hello())
+		s.said = s.hello()
+		s.out = append(s.out, s.said)
 	case Ask:
 		s.out = append(s.out, Hello{Version: wireVersion, Ask: true, Clock: s.clock})
 	}
@@ -232,8 +235,9 @@ func (s *Session) Receive(ctx context.Context, m Message) {
 
 func (s *Session) greet(h Hello) {
 	s.outcome.Peer, s.outcome.Digest = h, h.Digest
-	ours := s.hello()
+	ours := s.said // the answerer has judged by that
 	if s.part == Answer {
+		ours = s.hello()
 		s.out = append(s.out, ours)
 	}
 	if s.part == Ask || h.Ask {
