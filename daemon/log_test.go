@@ -105,12 +105,12 @@ func TestLogOfFork(t *testing.T) {
 	l := busy(t)
 	rest := []string{"tag v1 gone", "restore stage", "delete stage", "alias live gone", "alias stage live", "rename stage stage"}
 	l.wantLog(rpc.LogRequest{}, "tag v1 gone", "alias live gone", "alias stage live",
-		"default:c resolved *", "merge default stage {1 1 0 0 0}", "default:c",
+		"default:c resolved *", "merge default stage {1 1 0 0 0 0}", "default:c",
 		"default:old reverted *", "default:app/new deleted reverted *", "default:app/k reverted *",
-		"merge default stage [] [env/*] {1 1 1 0 0}", "fork some default some [app/*] [] cut", "fork stage default s",
+		"merge default stage [] [env/*] {1 1 1 0 0 0}", "fork some default some [app/*] [] cut", "fork stage default s",
 		"default:app/k", "tag v1 cut", "default:old", "default:app/k", "member a admin")
 	l.wantLog(rpc.LogRequest{KeyRef: rpc.KeyRef{Fork: "stage"}}, slices.Concat(rest, []string{
-		"merge default stage {1 1 0 0 0}", "stage:c *", "merge default stage [] [env/*] {1 1 1 0 0}",
+		"merge default stage {1 1 0 0 0 0}", "stage:c *", "merge default stage [] [env/*] {1 1 1 0 0 0}",
 		"stage:old deleted *", "stage:env/zone *", "stage:app/new *", "stage:app/k *", "fork stage default s",
 	})...)
 	l.wantLog(rpc.LogRequest{KeyRef: rpc.KeyRef{Fork: "some"}}, "tag v1 gone", "alias live gone", "alias stage live", "fork some default some [app/*] [] cut")
@@ -121,7 +121,7 @@ func TestLogOfFork(t *testing.T) {
 	if len(all) != 25 || !slices.Contains(all, "stage:env/zone *") || !slices.Contains(all, "default:c resolved *") {
 		t.Errorf("the log of all forks:\n%s", strings.Join(all, "\n"))
 	}
-	l.wantLog(rpc.LogRequest{Author: "ann"}, "merge default stage [] [env/*] {1 1 1 0 0}")
+	l.wantLog(rpc.LogRequest{Author: "ann"}, "merge default stage [] [env/*] {1 1 1 0 0 0}")
 	for range l.Log(t.Context(), rpc.LogRequest{Author: "ann"}) {
 		break // wants no more
 	}
@@ -191,9 +191,9 @@ func TestLogGraph(t *testing.T) {
 		return out
 	}
 	want := []string{
-		"0 default:c resolved * -2 -1", "0 merge default stage {1 1 0 0 0} -2 -1", "1 stage:c * -5", "2 default:c -3",
+		"0 default:c resolved * -2 -1", "0 merge default stage {1 1 0 0 0 0} -2 -1", "1 stage:c * -5", "2 default:c -3",
 		"3 default:old reverted * -4", "3 default:app/new deleted reverted * -4", "3 default:app/k reverted * -4",
-		"4 merge default stage [] [env/*] {1 1 1 0 0} -10 -5", "5 stage:old deleted * -6", "6 stage:env/zone * -7", "7 stage:app/new * -8",
+		"4 merge default stage [] [env/*] {1 1 1 0 0 0} -10 -5", "5 stage:old deleted * -6", "6 stage:env/zone * -7", "7 stage:app/new * -8",
 		"8 stage:app/k * -9", "9 fork stage default s -10", "10 default:app/k -11", "11 default:old -12", "12 default:app/k",
 	}
 	if got := graph(rpc.LogRequest{}); !slices.Equal(got, want) {
@@ -227,9 +227,9 @@ func TestLogOfManyBlocks(t *testing.T) {
 	if _, err := l.Apply(t.Context(), rpc.ApplyRequest{Files: files}); err != nil {
 		t.Fatal(err)
 	}
-	l.wantLog(rpc.LogRequest{}, "merge default {3 0 0 0 0}", "default:p/c *", "default:p/b *", "default:p/a *", "member a admin")
+	l.wantLog(rpc.LogRequest{}, "merge default {3 0 0 0 0 0}", "default:p/c *", "default:p/b *", "default:p/a *", "member a admin")
 	parts := l.logged(rpc.LogRequest{Graph: 10})
-	if len(parts) != 5 || parts[0] != "merge default {3 0 0 0 0}" || parts[4] != "fork default" {
+	if len(parts) != 5 || parts[0] != "merge default {3 0 0 0 0 0}" || parts[4] != "fork default" {
 		t.Errorf("its graph: %q", parts)
 	}
 	l.wantLog(rpc.LogRequest{KeyRef: rpc.KeyRef{Key: "p/"}}, "default:p/c *", "default:p/b *", "default:p/a *")
@@ -247,5 +247,5 @@ func TestCountsOfManyKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.merge("s", "default", "")
-	l.wantLog(rpc.LogRequest{}, fmt.Sprintf("merge default s {0 0 0 0 %d}", countLimit+1), "fork s default s", "member a admin")
+	l.wantLog(rpc.LogRequest{}, fmt.Sprintf("merge default s {0 0 0 0 0 %d}", countLimit+1), "fork s default s", "member a admin")
 }

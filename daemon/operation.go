@@ -138,6 +138,10 @@ func (r *Replica) countKey(n *rpc.KeyCount, fork dag.ForkID, key string, before,
 		return outward(err)
 	}
 	av, bv := r.view(&a), r.view(&b)
+	if len(bv.Conflicts) > 0 {
+		n.Conflict++
+		return nil
+	}
 	switch changeOf(&a, &av, &b, &bv) {
 	case "created":
 		n.Created++

@@ -83,6 +83,8 @@ type KeyCount struct {
 	Changed int `json:"changed"`
 	Deleted int `json:"deleted"`
 	Same    int `json:"same"` // other revisions, the same value
+	// Conflict counts those that it left in conflict; they are in no other count.
+	Conflict int `json:"conflict"`
 	// AtMost is set instead if there are too many to look at each.
 	AtMost int `json:"at_most,omitempty"`
 }

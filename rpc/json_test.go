@@ -39,7 +39,7 @@ func TestJSONRoundTrips(t *testing.T) {
 		Author: "ann", Time: testTime, Message: "m", Size: 3, Deleted: true, Head: true, Value: []byte{0xff}, Cursor: "c",
 		Zone: "z", Mark: MarkReverted, Before: []dag.BlockID{{1}, {2}}, Newest: []string{"default"},
 	}
-	merge := Operation{Kind: OperationMerge, Fork: "f", Source: "s", Filter: &Filter{Skips: []string{"<*>"}}, Keys: &KeyCount{1, 2, 3, 4, 5}}
+	merge := Operation{Kind: OperationMerge, Fork: "f", Source: "s", Filter: &Filter{Skips: []string{"<*>"}}, Keys: &KeyCount{1, 2, 3, 4, 5, 6}}
 	member := Operation{Kind: OperationMember, Name: "n", Gone: true, Cut: []dag.BlockID{{1}}, Node: dag.NodeID{1}, Role: "removed", Zone: "z"}
 	written := Written{Revision: testRev, Block: dag.BlockID{3}, Heads: []dag.RevisionID{testRev}, Token: "t", Conflict: true, Unchanged: true, Settled: 2, Sibling: true, Keys: 3}
 	peer := PeerStatus{Node: dag.NodeID{1}, Name: "p", Addresses: []string{"/ip4/127.0.0.1"}, ClockSkew: time.Second, LastSeen: testTime}
@@ -124,7 +124,7 @@ func TestJSONForms(t *testing.T) {
 		},
 		"operation": {
 			Operation{Kind: OperationMerge, Fork: "default", Source: "staging", Keys: &KeyCount{Created: 1}},
-			`{"kind":"merge","fork":"default","source":"staging","keys":{"created":1,"changed":0,"deleted":0,"same":0}}`,
+			`{"kind":"merge","fork":"default","source":"staging","keys":{"created":1,"changed":0,"deleted":0,"same":0,"conflict":0}}`,
 		},
 		"fork": {
 			ForkInfo{Name: "n", From: []ForkSource{{Name: "f"}}},

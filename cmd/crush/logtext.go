@@ -123,7 +123,7 @@ func counts(n *rpc.KeyCount) string {
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{n.Created, "created"}, {n.Changed, "changed"}, {n.Deleted, "deleted"}, {n.Same, "same"}} {
+	}{{n.Created, "created"}, {n.Changed, "changed"}, {n.Deleted, "deleted"}, {n.Same, "same"}, {n.Conflict, "in conflict"}} {
 		if c.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.what))
 		}
