@@ -115,11 +115,15 @@ func (g *Graph) ForkLog(ctx context.Context, fork ForkID, below uint64) iter.Seq
 // node that made it, it continues exactly; elsewhere blocks may be repeated,
 // never left out. The zero value is the start.
 type FeedCursor struct {
-	lsn   uint64   // arrival number of the newest block that is behind, where it was made
-	trail trail    // of the arrivals up to lsn
-	index uint32   // revisions of the next block that are behind
-	part  [8]byte  // start of the next block's id; zero if index is
-	tips  [][]byte // starts of the ids of the maximal blocks that are behind
+	lsn   uint64  // arrival number of the newest block that is behind, where it was made
+	trail trail   // of the arrivals up to lsn
+	index uint32  // revisions that are behind of a block that is not
+	part  [8]byte // start of the id of that block, where it was made the next; zero if index is
+	// tips are the starts of the ids of the maximal blocks that are behind, also
+	// of those that a reader was given elsewhere and that come later here, or
+	// are not here yet.
+	tips [][]byte
+	read bool // it came as text: tips may be ahead of lsn
 }
 
 // trail is a fingerprint of the blocks that arrived, in order. It tells whether
@@ -165,6 +169,7 @@ func (c *FeedCursor) UnmarshalText(text []byte) error {
 	if next.index > 0 {
 		copy(next.part[:], r.bytes(8))
 	}
+	next.read = true
 	for len(r.b) > 0 && !r.bad {
 		next.tips = append(next.tips, r.bytes(cursorTip))
 	}
@@ -178,11 +183,18 @@ func (c *FeedCursor) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// step moves the cursor behind a block.
-func (c FeedCursor) step(a *Arrival) FeedCursor {
+// step moves the cursor behind a block, which its tips name already if known.
+func (c FeedCursor) step(a *Arrival, known bool) FeedCursor {
 	next := FeedCursor{lsn: a.LSN, trail: c.trail.next(a.ID)}
+	if c.index > 0 && c.part != [8]byte(a.ID[:8]) {
+		next.index, next.part = c.index, c.part // made elsewhere: it comes later here
+	}
+	if known {
+		next.tips = c.tips
+		return next
+	}
 	for _, t := range c.tips {
-		gone := bytes.Equal(t, a.Block.Prev[:cursorTip])
+		gone := bytes.Equal(t, a.Block.Prev[:cursorTip]) || bytes.Equal(t, a.ID[:cursorTip])
 		for _, d := range a.Block.Deps {
 			gone = gone || bytes.Equal(t, d[:cursorTip])
 		}
@@ -200,7 +212,7 @@ func (c FeedCursor) step(a *Arrival) FeedCursor {
 // FeedItem is one block of the feed.
 type FeedItem struct {
 	Arrival
-	Skip   int        // revisions of the block that the cursor was behind of
+	Skip   int        // revisions of the block that the cursor was behind of; all, if it was behind the block
 	before FeedCursor // of this node, in front of the block
 	After  FeedCursor // behind the whole block
 }
@@ -230,7 +242,9 @@ func (g *Graph) End() FeedCursor {
 
 // Feed yields the blocks behind a cursor that are here now, in order of
 // arrival, which is an order of causality. To wait for more, take Changed
-// before calling it.
+// before calling it. A cursor that was used on other nodes may be behind blocks
+// that come later here: those have all their revisions skipped, so that whoever
+// goes on from After is given none of them again.
 func (g *Graph) Feed(ctx context.Context, from FeedCursor) iter.Seq2[FeedItem, error] {
 	return func(yield func(FeedItem, error) bool) {
 		c, known, err := g.resume(from)
@@ -248,15 +262,16 @@ func (g *Graph) Feed(ctx context.Context, from FeedCursor) iter.Seq2[FeedItem, e
 			if a, err = g.arrival(lsn); err != nil {
 				break
 			}
-			item := FeedItem{Arrival: a, before: c, After: c.step(&a)}
-			if c.index > 0 && c.part == [8]byte(a.ID[:8]) {
+			behind := known.covers(at.line, at.seq)
+			item := FeedItem{Arrival: a, before: c, After: c.step(&a, behind)}
+			switch {
+			case behind:
+				item.Skip = len(a.Changes)
+			case c.index > 0 && c.part == [8]byte(a.ID[:8]):
 				item.Skip = min(int(c.index), len(a.Changes))
 			}
 			item.before.index, item.before.part = 0, [8]byte{}
 			c = item.After
-			if known.covers(at.line, at.seq) {
-				continue
-			}
 			if !yield(item, nil) {
 				return
 			}
@@ -267,9 +282,9 @@ func (g *Graph) Feed(ctx context.Context, from FeedCursor) iter.Seq2[FeedItem, e
 	}
 }
 
-// resume turns a cursor into one of this node. If the blocks behind it arrived
-// here otherwise, known is what is behind it, and the cursor returned is at or
-// before the first block that is not.
+// resume turns a cursor into one of this node. If not only the blocks up to its
+// place here are behind it, known is all of this node that is, and the cursor
+// returned is at or before the first block that is not.
 func (g *Graph) resume(from FeedCursor) (c FeedCursor, known clock, err error) {
 	var here trail
 	if from.lsn > 0 && from.lsn <= g.moment.Load().state.lsn {
@@ -277,24 +292,47 @@ func (g *Graph) resume(from FeedCursor) (c FeedCursor, known clock, err error) {
 			return c, nil, err
 		}
 	}
-	if from.lsn <= g.moment.Load().state.lsn && from.trail == here {
+	same := from.lsn <= g.moment.Load().state.lsn && from.trail == here
+	if same && !from.read {
 		return from, nil, nil
 	}
+	known, last, err := g.behindTips(from.tips)
+	if err != nil {
+		return c, nil, err
+	}
+	if !same {
+		return FeedCursor{tips: from.tips, index: from.index, part: from.part}, known, nil
+	}
+	if from.read = false; last <= from.lsn {
+		return from, nil, nil
+	}
+	return from, known, nil
+}
+
+// behindTips returns what is behind those of a cursor's tips that are here,
+// and the arrival number of the last of them.
+func (g *Graph) behindTips(tips [][]byte) (known clock, last uint64, err error) {
 	known = clock{}
-	for _, t := range from.tips {
+	for _, t := range tips {
 		at, ok, err := g.findTip(t)
 		if err != nil {
-			return c, nil, err
+			return nil, 0, err
 		}
-		if ok {
-			p, err := g.moment.Load().front.pastOf(g.store, at)
-			if err != nil {
-				return c, nil, err
-			}
-			p.joinInto(known)
+		if !ok {
+			continue
 		}
+		rec, err := loadBlockRecord(g.store, at)
+		if err != nil {
+			return nil, 0, err
+		}
+		p, err := g.moment.Load().front.pastOf(g.store, at)
+		if err != nil {
+			return nil, 0, err
+		}
+		p.joinInto(known)
+		last = max(last, rec.lsn)
 	}
-	return FeedCursor{}, known, nil
+	return known, last, nil
 }
 
 // findTip finds a block by the start of its id.
