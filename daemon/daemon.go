@@ -125,6 +125,7 @@ func (d *Daemon) service() rpc.Service {
 	return rpc.Service{
 		Values: r, Histories: r, Changes: r, Ancestry: r, Node: d,
 		Forks: r, Merges: r, Pointers: r, Resets: r, AncestorForks: r,
+		Waits:   waits{graph: r.Graph(), held: d.host.AwaitHeld},
 		Metrics: d.writeMetrics,
 	}
 }

@@ -164,33 +164,6 @@ func TestRunFails(t *testing.T) {
 	}
 }
 
-func TestAddMember(t *testing.T) {
-	n := startNode(t, Config{Data: filepath.Join(shortDir(t), "d")})
-	other := rpc.Member{Node: keyOf([32]byte{9}).ID(), Name: "db2", Zone: "south", Role: "reader"}
-	for name, m := range map[string]rpc.Member{
-		"role":    {Node: other.Node, Role: "king"},
-		"removed": {Node: other.Node, Role: "removed"},
-		"name":    {Node: other.Node, Name: "a b"},
-		"zone":    {Node: other.Node, Zone: "\n"},
-	} {
-		if _, err := n.client.AddMember(t.Context(), m, rpc.Claim{}); !errors.Is(err, rpc.ErrInvalid) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if _, err := n.client.AddMember(t.Context(), other, rpc.Claim{Message: "why"}); err != nil {
-		t.Fatal(err)
-	}
-	members, err := n.client.Members(t.Context())
-	if err != nil || len(members) != 2 {
-		t.Fatalf("members: %v, %v", members, err)
-	}
-	for _, m := range members {
-		if m.Self == (m.Node == other.Node) || !m.Self && m != other {
-			t.Errorf("member %+v", m)
-		}
-	}
-}
-
 func TestVerifyData(t *testing.T) {
 	dir := filepath.Join(shortDir(t), "d")
 	found := func() (n int, err error) {

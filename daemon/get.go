@@ -16,6 +16,9 @@ func (r *Replica) Get(ctx context.Context, q rpc.GetRequest) (rpc.Entry, error) 
 	if err := checkKey(q.Key); err != nil {
 		return rpc.Entry{}, err
 	}
+	if err := r.awaitBlocks(ctx, q.After); err != nil {
+		return rpc.Entry{}, err
+	}
 	f, err := r.fork(q.Fork)
 	if err != nil {
 		return rpc.Entry{}, err
@@ -132,6 +135,10 @@ func (r *Replica) getRevision(ctx context.Context, f dag.Fork, q rpc.GetRequest)
 // List implements rpc.Values.
 func (r *Replica) List(ctx context.Context, q rpc.ListRequest) iter.Seq2[rpc.Entry, error] {
 	return func(yield func(rpc.Entry, error) bool) {
+		if err := r.awaitWithin(ctx, q.Within, q.AfterBlock); err != nil {
+			yield(rpc.Entry{}, err)
+			return
+		}
 		f, err := r.fork(q.Fork)
 		if err != nil {
 			yield(rpc.Entry{}, err)

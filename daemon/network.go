@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,9 +16,6 @@ import (
 
 // bookName is the file of the peers' addresses in the data directory.
 const bookName = "peers"
-
-// skewWarning is how far a peer's clock may be off before status says so.
-const skewWarning = time.Minute
 
 // DefaultListen is where a node listens for others unless told otherwise.
 func DefaultListen() []string { return p2p.DefaultListen() }
@@ -123,38 +119,4 @@ func JoinData(ctx context.Context, c Config, r rpc.JoinRequest) (joined rpc.Join
 	joined, err = join(running, replica.Graph(), h, r)
 	stop()
 	return joined, errors.Join(err, g.Wait())
-}
-
-// peers are the other members, as this node knows them.
-func (d *Daemon) peers() []rpc.PeerStatus {
-	known := map[dag.NodeID]p2p.PeerState{}
-	for _, s := range d.host.Peers() {
-		known[s.Node] = s
-	}
-	peers := []rpc.PeerStatus{}
-	for _, m := range d.replica.Graph().Members() {
-		if m.Node == d.dir.key.ID() {
-			continue
-		}
-		s := known[m.Node]
-		p := rpc.PeerStatus{
-			Node: m.Node, Name: m.Name, Zone: m.Zone, Connected: s.Connected, Addresses: s.Addresses,
-			InSync: s.Connected && s.InSync, ClockSkew: s.ClockSkew, LastSeen: s.LastSeen,
-		}
-		if p.Addresses == nil {
-			p.Addresses = []string{}
-		}
-		peers = append(peers, p)
-	}
-	return peers
-}
-
-// skewed names the peers whose clocks differ much from this node's.
-func skewed(peers []rpc.PeerStatus) (list []string) {
-	for _, p := range peers {
-		if p.ClockSkew.Abs() >= skewWarning {
-			list = append(list, fmt.Sprintf("the clock of %s differs from this node's by %s: one of them is wrong", p.Node, p.ClockSkew.Round(time.Second)))
-		}
-	}
-	return list
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"crush/dag"
@@ -35,10 +36,11 @@ func (d *Daemon) Status(ctx context.Context) (rpc.Status, error) {
 		Chains: stats.Chains, Frontier: g.Digest(), DiskBytes: used, Void: stats.Void,
 		Peers: d.peers(), Warnings: d.warnings(stats),
 	}
-	s.Warnings = append(s.Warnings, skewed(s.Peers)...)
 	if self, ok := g.Member(r.Node); ok {
 		s.Name, s.Zone = self.Name, self.Zone
 	}
+	s.Zones = zonesOf(s.Zone, s.Peers)
+	s.Warnings = slices.Concat(s.Warnings, peerWarnings(s.Peers), nameWarnings(g.Members()))
 	if stats.Failed != nil {
 		s.ReadOnly = stats.Failed.Error()
 	}
@@ -56,80 +58,17 @@ func (d *Daemon) warnings(stats dag.Stats) []string {
 	if c := d.replica.Graph().Joining(); !c.IsZero() {
 		list = append(list, fmt.Sprintf("this node waits for the history of cluster %s: run join again", c))
 	}
-	if g := d.replica.Graph(); !g.Cluster().IsZero() && !g.IsMember(d.dir.key.ID()) {
-		list = append(list, "this node is not a member of its cluster: it takes no writes, and no other node talks to it")
-	}
-	return list
-}
-
-// Members implements rpc.Node.
-func (d *Daemon) Members(context.Context) ([]rpc.Member, error) {
-	list := []rpc.Member{}
-	for _, m := range d.replica.Graph().Members() {
-		list = append(list, rpc.Member{
-			Node: m.Node, Name: m.Name, Zone: m.Zone, Role: string(m.Role), Self: m.Node == d.dir.key.ID(),
-		})
-	}
-	return list, nil
-}
-
-// AddMember implements rpc.Node. A node that is a member already gets the new
-// role, name and zone.
-func (d *Daemon) AddMember(ctx context.Context, m rpc.Member, c rpc.Claim) (dag.BlockID, error) {
-	role := dag.Role(m.Role)
-	if role == "" {
-		role = dag.RoleWriter
-	}
-	if !role.Valid() || role == dag.RoleRemoved {
-		return dag.BlockID{}, invalid("role %q: want admin, writer or reader", m.Role)
-	}
-	for _, f := range []struct{ field, value string }{{"name", m.Name}, {"zone", m.Zone}} {
-		if f.value != "" && !namePattern.MatchString(f.value) {
-			return dag.BlockID{}, invalid("%s %q: want letters, digits and ._/- (128 at most, a letter or digit first)", f.field, f.value)
-		}
-	}
-	g := d.replica.Graph()
-	if self, ok := g.Member(g.Node()); !ok || self.Role != dag.RoleAdmin {
-		return dag.BlockID{}, &rpc.Error{Code: rpc.CodeDenied, Message: "only an admin of the cluster adds members; this node is none"}
-	}
-	receipt, err := d.replica.commit(ctx, c, func(tx *dag.Tx) error {
-		return tx.Op(dag.NewOp(dag.MemberOp{Node: m.Node, Role: role, Name: m.Name, Zone: m.Zone}))
-	})
-	switch {
-	case errors.Is(err, dag.ErrReadOnly):
-		return dag.BlockID{}, &rpc.Error{Code: rpc.CodeReadOnly, Message: "add member: " + err.Error(), Cause: err}
-	case err != nil:
-		return dag.BlockID{}, fmt.Errorf("add member: %w", err)
-	}
-	return receipt.Block, nil
-}
-
-// callSelf writes the name and zone that the configuration gives this node
-// into the member list, if they differ there. Only an admin can; another
-// node's are set by member add on one.
-func (d *Daemon) callSelf(ctx context.Context) error {
 	g := d.replica.Graph()
 	self, ok := g.Member(g.Node())
-	want := self
-	if d.called.Name != "" {
-		want.Name = d.called.Name
+	switch want := d.calledAs(self); {
+	case !ok && !g.Cluster().IsZero():
+		list = append(list, "this node is not a member of its cluster: it takes no writes, and no other node talks to it")
+	case !ok:
+	case want != self:
+		list = append(list, fmt.Sprintf("this node is configured with name %q and zone %q, but the member list says %q and %q: member add %s --name … --zone … on an admin changes it",
+			want.Name, want.Zone, self.Name, self.Zone, self.Node))
 	}
-	if d.called.Zone != "" {
-		want.Zone = d.called.Zone
-	}
-	if !ok || want == self {
-		return nil
-	}
-	if self.Role != dag.RoleAdmin {
-		d.config.Logger.Warn("name and zone stay as the member list has them: an admin sets them with member add",
-			"name", self.Name, "zone", self.Zone)
-		return nil
-	}
-	_, err := d.replica.commit(ctx, rpc.Claim{}, func(tx *dag.Tx) error { return tx.Op(dag.NewOp(dag.MemberOp(want))) })
-	if err != nil {
-		return fmt.Errorf("write the node's name: %w", err)
-	}
-	return nil
+	return list
 }
 
 // Verify implements rpc.Node.

@@ -26,6 +26,9 @@
 //     ext-value of RFC 8187 in UTF-8 without a language.
 //   - Crush-Timeout, a duration, bounds how long the node waits for what is not
 //     there yet; then it says what is missing.
+//   - Every route that writes takes wait: a number of other nodes, or zones. If
+//     they have not said in time that the write is on their disks, the answer is
+//     504 and {"error":{…},"written":{…}}: the write is stored on this node.
 //   - watch: lines; with Accept: text/event-stream, server-sent events whose id
 //     is the cursor (an event with an id and no data only moves it); with wait,
 //     one answer {"events":[…],"cursor":…}.
@@ -55,10 +58,15 @@ type Author string
 // of one (6 characters or more), or "head~N".
 type Ref string
 
-// Claim is what a writer says of a write. It goes in headers, never in a body.
+// Claim is what a writer says of a write, and what the door waits for before it
+// answers. It goes in headers and parameters, never in a body.
 type Claim struct {
 	Author  Author `json:"-"`
 	Message string `json:"-"`
+	// Wait is for the door of a daemon: if it ends first the error is
+	// ErrTimeout, and its Written is the answer of the write, which is stored on
+	// that daemon's node. What stands behind the door does not look at it.
+	Wait Wait `json:"-"`
 }
 
 // KeyRef names a key on a fork. An empty fork is the default one.
@@ -75,6 +83,10 @@ type GetRequest struct {
 	// At wants the view of an earlier cut: RFC 3339 time, or a block's CID
 	// (or its distinctive part).
 	At string
+	// After waits until the node has this block (a CID or its distinctive
+	// part), or ctx ends: ErrNotHere. A read is so not older than a write on
+	// another node, whose answer has the block.
+	After string
 	// Meta leaves the value out of the answer.
 	Meta bool
 	// Bare leaves out Block, Node, Author and Message, which stand in the
@@ -216,6 +228,10 @@ type ListRequest struct {
 	Prefix string
 	After  string // exclusive
 	At     string // as in GetRequest
+	// AfterBlock is GetRequest's After. Within bounds that wait; zero for as
+	// long as ctx.
+	AfterBlock string
+	Within     time.Duration
 	// Values fills each Entry's Value.
 	Values bool
 }
@@ -408,6 +424,7 @@ type Status struct {
 	DiskBytes int64         `json:"disk_bytes"`
 	Void      uint64        `json:"void"`
 	Peers     []PeerStatus  `json:"peers"`
+	Zones     []ZoneStatus  `json:"zones"`
 	Warnings  []string      `json:"warnings"`
 }
 
@@ -423,6 +440,29 @@ type PeerStatus struct {
 	// ClockSkew is the peer's clock minus ours, at the last HELLO.
 	ClockSkew time.Duration `json:"clock_skew_ns"`
 	LastSeen  time.Time     `json:"last_seen,omitzero"`
+	// Lag is how far the peer is behind this node; nil if it has told nothing
+	// since this node started.
+	Lag *Lag `json:"lag"`
+}
+
+// Lag is how far a node is behind this one, as far as it has told.
+type Lag struct {
+	Blocks  int   `json:"blocks"`
+	Seconds int64 `json:"seconds"` // since the first of them arrived here, rounded down
+	// Since is when that was; zero if there are none.
+	Since time.Time `json:"since"`
+}
+
+// ZoneStatus says how a zone stands. This node is one of its zone's.
+type ZoneStatus struct {
+	Zone      string `json:"zone"`
+	Self      bool   `json:"self"` // this node is in it
+	Nodes     int    `json:"nodes"`
+	Connected int    `json:"connected"`
+	InSync    int    `json:"in_sync"`
+	// Lag is that of the node of the zone that is least behind; nil if none has
+	// told.
+	Lag *Lag `json:"lag"`
 }
 
 // Member is one line of the member list.
@@ -434,11 +474,21 @@ type Member struct {
 	Self bool       `json:"self,omitempty"`
 }
 
+// MemberChange is the answer to a change of the member list: the member as it
+// now is, or was when it was removed. Block is zero if nothing was to change.
+type MemberChange struct {
+	Member
+	Block dag.BlockID `json:"block"`
+}
+
 // JoinRequest makes this node a member of another cluster: it must have been
-// added there. Discard allows a node with data of its own to lose it.
+// added there. A node with data of its own says what becomes of them.
 type JoinRequest struct {
 	Address string `json:"address"`
-	Discard bool   `json:"discard"`
+	// Discard gives them up.
+	Discard bool `json:"discard"`
+	// ImportAs keeps them as a new fork of this name, see Import.
+	ImportAs string `json:"import_as,omitempty"`
 }
 
 // Joined is the answer of a join.
@@ -446,6 +496,23 @@ type Joined struct {
 	Cluster dag.ClusterID `json:"cluster"`
 	Via     dag.NodeID    `json:"via"`
 	Blocks  uint64        `json:"blocks"`
+	// Import is set if the node brought data along.
+	Import *Import `json:"import,omitempty"`
+}
+
+// Import says what a node that joined has brought along: the values that its
+// forks served. Everything else that it had, their history, is kept aside.
+type Import struct {
+	Forks []ImportedFork `json:"forks"`
+	Block dag.BlockID    `json:"block"` // that made the forks
+	Aside string         `json:"aside"` // the data directory as it was
+}
+
+// ImportedFork is one fork of an import.
+type ImportedFork struct {
+	From string `json:"from"` // its name before
+	Fork string `json:"fork"` // its name now
+	Keys int    `json:"keys"`
 }
 
 // Fault is one finding of `verify`.
@@ -497,14 +564,17 @@ type Ancestry interface {
 type Node interface {
 	Status(ctx context.Context) (Status, error)
 	Members(ctx context.Context) ([]Member, error)
-	AddMember(ctx context.Context, m Member, c Claim) (dag.BlockID, error)
+	// AddMember adds a node, or changes a member: what m leaves empty stays.
+	AddMember(ctx context.Context, m Member, c Claim) (MemberChange, error)
+	// RemoveMember removes a member, named by its id or its name.
+	RemoveMember(ctx context.Context, who string, c Claim) (MemberChange, error)
 	Join(ctx context.Context, r JoinRequest) (Joined, error)
 	// Verify checks the whole store and yields every fault.
 	Verify(ctx context.Context) iter.Seq2[Fault, error]
 }
 
 // Service is all that stands behind the door. The routes of a noun from Forks
-// on that is nil are answered with 404.
+// to AncestorForks that is nil are answered with 404.
 type Service struct {
 	Values    Values
 	Histories Histories
@@ -518,6 +588,8 @@ type Service struct {
 	Resets        Resets
 	AncestorForks AncestorForks
 
+	// Waits is for writes that wait for other nodes; nil refuses them.
+	Waits Waits
 	// Metrics writes Prometheus text; nil for none.
 	Metrics func(w io.Writer) error
 }

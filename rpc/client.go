@@ -128,13 +128,16 @@ func (c *Client) forkPath(fork, noun, key string) string {
 	return path
 }
 
-// setClaim puts a claim into the headers.
+// setClaim puts a claim into the headers, and what to wait for into the query.
 func (r *request) setClaim(c Claim) {
 	if c.Author != "" {
 		r.header[headerAuthor] = []string{encodeHeader(string(c.Author))}
 	}
 	if c.Message != "" {
 		r.header[headerMessage] = []string{encodeHeader(c.Message)}
+	}
+	if !c.Wait.IsZero() {
+		r.setQuery("wait", c.Wait.String())
 	}
 }
 
@@ -153,6 +156,34 @@ func (r *request) setQuery(name, value string) {
 func (r *request) setFlag(name string, value bool) {
 	if value {
 		r.setQuery(name, "true")
+	}
+}
+
+// limitKey is the key of WithLimit's duration in a context.
+type limitKey struct{}
+
+// WithLimit returns a context whose calls let the node wait that long for what
+// is not there yet. Without it, that is until shortly before the context's
+// deadline: a caller for whom the node's own answer matters sets a later
+// deadline, or none.
+func WithLimit(ctx context.Context, limit time.Duration) context.Context {
+	return context.WithValue(ctx, limitKey{}, limit)
+}
+
+// setTimeout tells the node how long the caller waits. The node's own answer
+// says more than a broken connection: it gives up a little earlier.
+func (r *request) setTimeout(ctx context.Context) {
+	if limit, ok := ctx.Value(limitKey{}).(time.Duration); ok {
+		r.header[headerTimeout] = []string{limit.String()}
+		return
+	}
+	end, ok := ctx.Deadline()
+	if !ok {
+		return
+	}
+	left := time.Until(end)
+	if left -= left / 10; left > 0 {
+		r.header[headerTimeout] = []string{left.String()}
 	}
 }
 
@@ -179,13 +210,14 @@ func (c *Client) readAnswer(ctx context.Context, resp *http.Response) (data []by
 	return data, nil
 }
 
-// answer reads an answer in JSON.
+// answer reads an answer in JSON. That of a write which is stored comes back
+// beside the error that the wait for other nodes ended with.
 func answer[T any](ctx context.Context, c *Client, r request) (v T, err error) {
 	data, err := c.ask(ctx, r)
-	if err == nil {
-		err = decodeAnswer(data, &v)
+	if err != nil {
+		return v, writtenDespite(err, &v)
 	}
-	return v, err
+	return v, decodeAnswer(data, &v)
 }
 
 func decodeAnswer(data []byte, v any) error {
@@ -251,13 +283,8 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	if c.Token != "" {
 		r.header["Authorization"] = []string{"Bearer " + c.Token}
 	}
-	if end, ok := ctx.Deadline(); ok && !r.endless {
-		left := time.Until(end)
-		// The node's own answer says more than a broken connection: it gives
-		// up a little earlier.
-		if left -= left / 10; left > 0 {
-			r.header[headerTimeout] = []string{left.String()}
-		}
+	if !r.endless {
+		r.setTimeout(ctx)
 	}
 	req := &http.Request{
 		Method: r.method, URL: &u, Host: u.Host, Header: r.header,
@@ -343,11 +370,12 @@ func parseError(data []byte) *Error {
 			Code    Code   `json:"code"`
 			Message string `json:"message"`
 		} `json:"error"`
+		Written json.RawMessage `json:"written"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil || w.Error.Code == "" {
 		return nil
 	}
-	return &Error{Code: w.Error.Code, Message: w.Error.Message}
+	return &Error{Code: w.Error.Code, Message: w.Error.Message, Written: w.Written}
 }
 
 // codeOfStatus guesses the code of an answer that is not ours.

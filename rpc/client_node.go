@@ -4,8 +4,6 @@ import (
 	"context"
 	"iter"
 	"net/http"
-
-	"crush/dag"
 )
 
 // Status implements [Node].
@@ -23,14 +21,18 @@ func (c *Client) Members(ctx context.Context) ([]Member, error) {
 }
 
 // AddMember implements [Node].
-func (c *Client) AddMember(ctx context.Context, m Member, claim Claim) (dag.BlockID, error) {
-	req := request{method: http.MethodPost, path: "/api/v1/members", header: make(http.Header, 4)}
-	req.setClaim(claim)
-	if err := req.setJSON(m); err != nil {
-		return dag.BlockID{}, err
+func (c *Client) AddMember(ctx context.Context, m Member, claim Claim) (MemberChange, error) {
+	return post[MemberChange](ctx, c, "/api/v1/members", claim, m)
+}
+
+// RemoveMember implements [Node].
+func (c *Client) RemoveMember(ctx context.Context, who string, claim Claim) (MemberChange, error) {
+	if err := checkNamed("member", who); err != nil {
+		return MemberChange{}, err
 	}
-	added, err := answer[memberAdded](ctx, c, req)
-	return added.Block, err
+	req := request{method: http.MethodDelete, path: "/api/v1/members/" + escape(who), header: make(http.Header, 4)}
+	req.setClaim(claim)
+	return answer[MemberChange](ctx, c, req)
 }
 
 // Join implements [Node].

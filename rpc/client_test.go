@@ -28,7 +28,7 @@ func TestClientValues(t *testing.T) {
 	if err != nil || !absent.Deleted || absent.Token == "" || absent.Value != nil {
 		t.Fatalf("got %+v, %v", absent, err)
 	}
-	w, err := c.Put(ctx, PutRequest{KeyRef: key, Claim: Claim{"ann", "first\nline é"}, Value: []byte("\x00\xff"), Kind: crdt.Text, IfAbsent: true})
+	w, err := c.Put(ctx, PutRequest{KeyRef: key, Claim: Claim{Author: "ann", Message: "first\nline é"}, Value: []byte("\x00\xff"), Kind: crdt.Text, IfAbsent: true})
 	if err != nil || w.Revision.IsZero() || w.Token == "" {
 		t.Fatalf("got %+v, %v", w, err)
 	}
@@ -208,11 +208,33 @@ func TestClientNode(t *testing.T) {
 	if err != nil || s.Node != (dag.NodeID{1}) || s.Peers[0].ClockSkew != time.Second {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	if id, err := c.AddMember(ctx, Member{Node: dag.NodeID{5}, Name: "n5", Role: "writer"}, Claim{Author: "ann"}); err != nil || id != (dag.BlockID{9}) {
-		t.Errorf("got %v, %v", id, err)
+	if l := s.Peers[0].Lag; l == nil || *l != (Lag{3, 1, time.UnixMilli(500).UTC()}) || len(s.Zones) != 1 || *s.Zones[0].Lag != *l {
+		t.Errorf("lag: got %+v", s)
 	}
-	if m, err := c.Members(ctx); err != nil || len(m) != 2 || m[1].Name != "n5" {
+	n5 := Member{Node: dag.NodeID{5}, Name: "team/n5", Role: "writer"}
+	if m, err := c.AddMember(ctx, n5, Claim{Author: "ann"}); err != nil || m != (MemberChange{n5, dag.BlockID{9}}) {
+		t.Errorf("got %v, %v", m, err)
+	}
+	if m, err := c.Members(ctx); err != nil || len(m) != 2 || m[1] != n5 {
 		t.Errorf("got %+v, %v", m, err)
+	}
+	if m, err := c.RemoveMember(ctx, "team/n5", Claim{}); err != nil || m != (MemberChange{n5, dag.BlockID{10}}) {
+		t.Errorf("got %v, %v", m, err)
+	}
+	if _, err := c.RemoveMember(ctx, "team/n5", Claim{}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("removed twice: %v", err)
+	}
+	if _, err := c.RemoveMember(ctx, "", Claim{}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("nobody removed: %v", err)
+	}
+	if _, err := c.Join(ctx, JoinRequest{Address: "a", Discard: true, ImportAs: "old"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("discarded and imported: %v", err)
+	}
+	if _, err := c.Join(ctx, JoinRequest{Address: "a", ImportAs: "no name"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("imported as a bad name: %v", err)
+	}
+	if j, err := c.Join(ctx, JoinRequest{Address: "a", ImportAs: "old"}); err != nil || j.Import.Forks[0] != (ImportedFork{"default", "old", 2}) {
+		t.Errorf("got %+v, %v", j, err)
 	}
 	if j, err := c.Join(ctx, JoinRequest{Address: "/ip4/127.0.0.1", Discard: true}); err != nil || j.Blocks != 3 || !r.fake.last.(JoinRequest).Discard {
 		t.Errorf("got %+v, %v", j, err)

@@ -14,6 +14,7 @@ func (c *Client) Get(ctx context.Context, r GetRequest) (Entry, error) {
 	req := request{method: http.MethodGet, path: c.forkPath(r.Fork, "entry", r.Key)}
 	req.setQuery("rev", string(r.Rev))
 	req.setQuery("at", r.At)
+	req.setQuery("after", r.After)
 	req.setFlag("meta", r.Meta)
 	req.setFlag("bare", r.Bare)
 	return answer[Entry](ctx, c, req)
@@ -83,6 +84,13 @@ func (c *Client) List(ctx context.Context, r ListRequest) iter.Seq2[Entry, error
 	req.setQuery("prefix", r.Prefix)
 	req.setQuery("after", r.After)
 	req.setQuery("at", r.At)
+	if req.setQuery("after_block", r.AfterBlock); r.AfterBlock != "" {
+		req.header = make(http.Header, 2)
+		if r.Within > 0 {
+			ctx = WithLimit(ctx, r.Within)
+		}
+		req.setTimeout(ctx)
+	}
 	req.setFlag("meta", !r.Values)
 	return lines[Entry](ctx, c, req)
 }

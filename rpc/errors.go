@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 )
@@ -79,6 +80,9 @@ type Error struct {
 	Message string
 	// Cause is wrapped, and not sent to clients; may be nil.
 	Cause error
+	// Written is the answer, in JSON, of a write that is stored all the same:
+	// what failed is the wait for other nodes. Nil for none.
+	Written json.RawMessage
 }
 
 // Error returns the message: one line that says what was wrong and what to do.

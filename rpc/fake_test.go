@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -32,6 +33,10 @@ type fake struct {
 	added  []Member
 	last   any // the request of the last write
 
+	asked   GetRequest    // the last one
+	listed  ListRequest   // the last one
+	awaited []dag.BlockID // by AwaitHeld
+
 	removed  map[string]bool // forks
 	unmerged map[string]bool // forks that only force removes
 	open     []Conflict
@@ -50,6 +55,7 @@ func (f *fake) service() Service {
 	return Service{
 		Values: f, Histories: f, Changes: f, Ancestry: f, Node: f,
 		Forks: f, Merges: f, Pointers: f, Resets: f, AncestorForks: f,
+		Waits:   f,
 		Metrics: func(w io.Writer) error { _, err := io.WriteString(w, "crush_keys 1\n"); return err },
 	}
 }
@@ -112,6 +118,7 @@ func (f *fake) Get(ctx context.Context, r GetRequest) (Entry, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked = r
 	h, err := f.history(r.KeyRef)
 	if err != nil {
 		return Entry{}, err
@@ -202,6 +209,7 @@ func (f *fake) Delete(_ context.Context, r DeleteRequest) (Written, error) {
 func (f *fake) List(_ context.Context, r ListRequest) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		f.mu.Lock()
+		f.listed = r
 		var all []Entry
 		keys := f.forks[forkName(r.Fork)]
 		for _, key := range slices.Sorted(maps.Keys(keys)) {
@@ -419,10 +427,10 @@ func (f *fake) Status(ctx context.Context) (Status, error) {
 			return Status{}, err
 		}
 	}
-	peer := PeerStatus{Node: dag.NodeID{2}, Name: "n2", ClockSkew: time.Second, LastSeen: time.UnixMilli(2000).UTC()}
+	peer := PeerStatus{Node: dag.NodeID{2}, Name: "n2", ClockSkew: time.Second, LastSeen: time.UnixMilli(2000).UTC(), Lag: &Lag{Blocks: 3, Seconds: 1, Since: time.UnixMilli(500).UTC()}}
 	return Status{
 		Node: dag.NodeID{1}, Name: "n1", Version: "test", Ready: true, Started: time.UnixMilli(1).UTC(), Time: time.UnixMilli(1500).UTC(),
-		Peers: []PeerStatus{peer},
+		Peers: []PeerStatus{peer}, Zones: []ZoneStatus{{Zone: "z", Nodes: 2, Lag: peer.Lag}},
 	}, nil
 }
 
@@ -430,14 +438,50 @@ func (f *fake) Members(context.Context) ([]Member, error) {
 	return append([]Member{{Node: dag.NodeID{1}, Name: "n1", Role: "admin", Self: true}}, f.added...), nil
 }
 
-func (f *fake) AddMember(_ context.Context, m Member, _ Claim) (dag.BlockID, error) {
+func (f *fake) AddMember(_ context.Context, m Member, _ Claim) (MemberChange, error) {
 	f.added = append(f.added, m)
-	return dag.BlockID{9}, nil
+	return MemberChange{Member: m, Block: dag.BlockID{9}}, nil
+}
+
+func (f *fake) RemoveMember(_ context.Context, who string, _ Claim) (MemberChange, error) {
+	for i, m := range f.added {
+		if who == m.Name || who == m.Node.String() {
+			f.added = slices.Delete(f.added, i, i+1)
+			return MemberChange{Member: m, Block: dag.BlockID{10}}, nil
+		}
+	}
+	return MemberChange{}, &Error{Code: CodeNotFound, Message: "no such member"}
+}
+
+// CanWait knows two other nodes, in one zone.
+func (f *fake) CanWait(_ context.Context, w Wait) error {
+	if w.Peers > 2 {
+		return invalid("there are only 2 other nodes")
+	}
+	return nil
+}
+
+func (f *fake) AwaitHeld(ctx context.Context, block dag.BlockID, w Wait) error {
+	f.mu.Lock()
+	f.awaited = append(f.awaited, block)
+	f.mu.Unlock()
+	if w.Peers < 2 {
+		return nil
+	}
+	<-ctx.Done()
+	if err := context.Cause(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &Error{Code: CodeTimeout, Message: "only on n2"}
 }
 
 func (f *fake) Join(_ context.Context, r JoinRequest) (Joined, error) {
 	f.last = r
-	return Joined{Cluster: dag.ClusterID{7}, Via: dag.NodeID{2}, Blocks: 3}, nil
+	j := Joined{Cluster: dag.ClusterID{7}, Via: dag.NodeID{2}, Blocks: 3}
+	if r.ImportAs != "" {
+		j.Import = &Import{Forks: []ImportedFork{{"default", r.ImportAs, 2}}, Block: dag.BlockID{11}, Aside: "/aside"}
+	}
+	return j, nil
 }
 
 func (f *fake) Verify(context.Context) iter.Seq2[Fault, error] {

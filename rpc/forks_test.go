@@ -19,11 +19,11 @@ func TestClientForks(t *testing.T) {
 	r := serve(t, nil)
 	ctx, c := t.Context(), r.client
 	filter := &Filter{Keys: []string{"svc/api"}, Scopes: []string{"app/**"}, Skips: []string{"env/*"}}
-	made, err := c.CreateFork(ctx, ForkRequest{Name: "team/a.b", At: "v1", Filter: filter, Claim: Claim{"ann", "why\né"}})
+	made, err := c.CreateFork(ctx, ForkRequest{Name: "team/a.b", At: "v1", Filter: filter, Claim: Claim{Author: "ann", Message: "why\né"}})
 	if err != nil || made.Name != "team/a.b" || made.ID != dag.NamedFork("team/a.b") || !reflect.DeepEqual(made.From[0].Filter, filter) {
 		t.Fatalf("got %+v, %v", made, err)
 	}
-	if got := r.fake.last.(ForkRequest); got.Claim != (Claim{"ann", "why\né"}) || got.At != "v1" || got.From != "" {
+	if got := r.fake.last.(ForkRequest); got.Claim != (Claim{Author: "ann", Message: "why\né"}) || got.At != "v1" || got.From != "" {
 		t.Errorf("got %+v", got)
 	}
 	if _, err := c.CreateFork(ctx, ForkRequest{Name: "b", From: "nosuch"}); !errors.Is(err, ErrNotFound) {
@@ -185,13 +185,13 @@ func TestClientMerge(t *testing.T) {
 	}
 	done, err := c.Merge(ctx, MergeRequest{
 		Source: "staging", Into: "default", OnConflict: OnConflictTheirs, Apply: long.Plan, Skip: []string{"env/**"}, Reject: []string{"r"},
-		Resolve: []Resolution{{Key: "a", Side: "b"}, {Key: "b", Value: &[]byte{0xff}}, {Key: "c", Value: &[]byte{}}}, Claim: Claim{"ann", "m"},
+		Resolve: []Resolution{{Key: "a", Side: "b"}, {Key: "b", Value: &[]byte{0xff}}, {Key: "c", Value: &[]byte{}}}, Claim: Claim{Author: "ann", Message: "m"},
 	})
 	if err != nil || !done.Applied || done.Block == nil || len(done.Settled) != 2 {
 		t.Errorf("got %+v, %v", done, err)
 	}
 	got := r.fake.last.(MergeRequest)
-	if got.Claim != (Claim{"ann", "m"}) || string(*got.Resolve[1].Value) != "\xff" || *got.Resolve[2].Value == nil || got.Resolve[0].Value != nil {
+	if got.Claim != (Claim{Author: "ann", Message: "m"}) || string(*got.Resolve[1].Value) != "\xff" || *got.Resolve[2].Value == nil || got.Resolve[0].Value != nil {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -291,11 +291,11 @@ func TestClientDiffAndPick(t *testing.T) {
 func TestClientPointers(t *testing.T) {
 	r := serve(t, nil)
 	ctx, c := t.Context(), r.client
-	tag, err := c.Tag(ctx, PointRequest{Name: "v1/a.b", At: "abcdef", Claim: Claim{"ann", "m"}})
+	tag, err := c.Tag(ctx, PointRequest{Name: "v1/a.b", At: "abcdef", Claim: Claim{Author: "ann", Message: "m"}})
 	if err != nil || tag.Name != "v1/a.b" || len(tag.Cut) != 1 {
 		t.Errorf("got %+v, %v", tag, err)
 	}
-	if got := r.fake.last.(PointRequest); got != (PointRequest{Name: "v1/a.b", At: "abcdef", Claim: Claim{"ann", "m"}}) {
+	if got := r.fake.last.(PointRequest); got != (PointRequest{Name: "v1/a.b", At: "abcdef", Claim: Claim{Author: "ann", Message: "m"}}) {
 		t.Errorf("got %+v", got)
 	}
 	if a, err := c.Alias(ctx, PointRequest{Name: "live", Fork: "blue"}); err != nil || a.Fork != "blue" {
@@ -350,7 +350,7 @@ func TestClientResets(t *testing.T) {
 	if got, err := c.Undo(ctx, UndoRequest{Fork: "f", Block: "abcdef", Claim: Claim{Message: "m"}}); err != nil || !got.Unchanged || got.Changed == nil {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	if sent := r.fake.last.(UndoRequest); sent != (UndoRequest{Fork: "f", Block: "abcdef", Claim: Claim{sent.Author, "m"}}) {
+	if sent := r.fake.last.(UndoRequest); sent != (UndoRequest{Fork: "f", Block: "abcdef", Claim: Claim{Author: sent.Author, Message: "m"}}) {
 		t.Errorf("got %+v", sent)
 	}
 }

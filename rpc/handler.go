@@ -118,6 +118,9 @@ type exchange struct {
 	fork, key, id string
 	// query is parsed for native routes.
 	query url.Values
+	// wait is what a write waits for before it is answered, and for how long.
+	wait    Wait
+	waitFor time.Duration
 	// wrote is true when the status is out.
 	wrote bool
 	// unread is true while there may be more of the body.
@@ -191,7 +194,8 @@ func (x *exchange) fail(err error) {
 	if x.wrote {
 		panic(http.ErrAbortHandler)
 	}
-	x.writeError(code, err.Error())
+	// If even this cannot be written, nobody is there to read it.
+	_ = x.writeJSON(code.Status(), func(b []byte) []byte { return appendFailure(b, code, err) })
 }
 
 func (x *exchange) logFailure(err error) {

@@ -139,8 +139,8 @@ func TestClaims(t *testing.T) {
 		want    Claim
 	}{
 		{nil, Claim{Author: "peer"}},
-		{[]string{"Crush-Author", "ann", "Crush-Message", "100% done"}, Claim{"ann", "100% done"}},
-		{[]string{"Crush-Message", "UTF-8''two%0Alines%20%C3%A9"}, Claim{"peer", "two\nlines é"}},
+		{[]string{"Crush-Author", "ann", "Crush-Message", "100% done"}, Claim{Author: "ann", Message: "100% done"}},
+		{[]string{"Crush-Message", "UTF-8''two%0Alines%20%C3%A9"}, Claim{Author: "peer", Message: "two\nlines é"}},
 	} {
 		want(t, call(h, "PUT", target, nil, test.headers...), 200, "revision")
 		if got := f.last.(PutRequest).Claim; got != test.want {

@@ -13,7 +13,10 @@ func (x *exchange) getRequest() (GetRequest, error) {
 	if err := checkKey(x.key); err != nil || x.query == nil {
 		return r, err
 	}
-	r.Rev, r.At = Ref(x.query.Get("rev")), x.query.Get("at")
+	r.Rev, r.At, r.After = Ref(x.query.Get("rev")), x.query.Get("at"), x.query.Get("after")
+	if r.After == "" && x.query.Has("after") {
+		return r, invalid("after is empty: the block to wait for")
+	}
 	if r.Rev != "" && r.At != "" {
 		return r, invalid("at most one of rev and at can be asked for")
 	}
@@ -164,6 +167,11 @@ func (x *exchange) writeWritten(w *Written) error {
 	}
 	if values[3] != "" {
 		header[headerBlock] = values[3:4:4]
+	}
+	if !x.wait.IsZero() {
+		if err := x.awaitHeld(w, w.appendJSON(nil)); err != nil {
+			return err
+		}
 	}
 	return x.writeJSON(http.StatusOK, w.appendJSON)
 }

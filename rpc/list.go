@@ -16,6 +16,9 @@ func (x *exchange) writeAny(v any) error {
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
+	if err := x.awaitHeld(v, data); err != nil {
+		return err
+	}
 	return x.writeBody(http.StatusOK, contentJSON, data)
 }
 
@@ -84,7 +87,8 @@ func writeLines[T any](x *exchange, w *bufio.Writer, all iter.Seq2[T, error], li
 
 func (x *exchange) listRequest(values bool) ListRequest {
 	return ListRequest{
-		Fork: x.fork, Prefix: x.query.Get("prefix"), After: x.query.Get("after"), At: x.query.Get("at"), Values: values,
+		Fork: x.fork, Prefix: x.query.Get("prefix"), After: x.query.Get("after"), At: x.query.Get("at"),
+		AfterBlock: x.query.Get("after_block"), Within: x.waitFor, Values: values,
 	}
 }
 

@@ -49,16 +49,49 @@ func (x *exchange) serveNative(path string) error {
 			return err
 		}
 	}
-	if limit := x.header(headerTimeout); limit != "" {
-		d, err := time.ParseDuration(limit)
-		if err != nil || d <= 0 {
-			return invalid(headerTimeout + " must be a duration, as 1.5s")
+	if route.writes() {
+		if err := x.readWait(); err != nil {
+			return err
 		}
-		ctx, cancel := context.WithTimeout(x.r.Context(), d)
-		defer cancel()
-		x.r = x.r.WithContext(ctx)
 	}
+	end, err := x.bound(route)
+	if err != nil {
+		return err
+	}
+	defer end()
 	return route.serve(x)
+}
+
+// bound gives the request the time that it says it may wait for what is not
+// there yet. One that waits for other nodes also ends when the server stops; the
+// wait of a write begins when it is stored, and that of a list ends when it
+// begins.
+func (x *exchange) bound(route *route) (end func(), err error) {
+	waits := !x.wait.IsZero() || x.query.Has("after_block") || route.takes("rev") && x.query.Has("after")
+	limit := defaultWait
+	if v := x.header(headerTimeout); v != "" {
+		if limit, err = time.ParseDuration(v); err != nil || limit <= 0 {
+			return nil, invalid(headerTimeout + " must be a duration, as 1.5s")
+		}
+	} else if !waits {
+		return func() {}, nil
+	}
+	ctx, cancel := x.r.Context(), func() {}
+	if x.waitFor = limit; x.header(headerBase) != "" || x.wait.IsZero() && !x.query.Has("after_block") {
+		ctx, cancel = context.WithTimeout(ctx, limit)
+	}
+	if !waits {
+		x.r = x.r.WithContext(ctx)
+		return cancel, nil
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	released := x.cancelAtStop(ctx, stop)
+	x.r = x.r.WithContext(ctx)
+	return func() {
+		stop(nil)
+		released()
+		cancel()
+	}, nil
 }
 
 // parseQuery refuses what the route does not know: a misspelt condition must
@@ -97,7 +130,7 @@ func (x *exchange) given(name string) (value string, given bool) {
 
 // neverEmpty are the query parameters whose empty value would mean that they
 // are not there: the newest value is not what ?rev= asks for.
-var neverEmpty = []string{"at", "expect", "fork", "rev", "since"}
+var neverEmpty = []string{"after_block", "at", "expect", "fork", "rev", "since"}
 
 // flag reads a query parameter that is true or false.
 func (x *exchange) flag(name string) (bool, error) {

@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-
-	"crush/dag"
 )
 
 func (x *exchange) getStatus() error {
@@ -22,7 +20,7 @@ func (x *exchange) getPeers() error {
 	if err != nil {
 		return err
 	}
-	return x.writeAny(map[string]any{"peers": list(status.Peers)})
+	return x.writeAny(map[string]any{"peers": list(status.Peers), "zones": list(status.Zones)})
 }
 
 func (x *exchange) getMembers() error {
@@ -31,11 +29,6 @@ func (x *exchange) getMembers() error {
 		return err
 	}
 	return x.writeAny(map[string]any{"members": list(members)})
-}
-
-// memberAdded is the answer to postMember.
-type memberAdded struct {
-	Block dag.BlockID `json:"block"`
 }
 
 func (x *exchange) postMember() error {
@@ -50,11 +43,23 @@ func (x *exchange) postMember() error {
 	if err != nil {
 		return err
 	}
-	block, err := x.Service.Node.AddMember(x.r.Context(), m, claim)
+	changed, err := x.Service.Node.AddMember(x.r.Context(), m, claim)
 	if err != nil {
 		return err
 	}
-	return x.writeAny(memberAdded{block})
+	return x.writeAny(changed)
+}
+
+func (x *exchange) deleteMember() error {
+	claim, err := x.claim()
+	if err != nil {
+		return err
+	}
+	changed, err := x.Service.Node.RemoveMember(x.r.Context(), x.id, claim)
+	if err != nil {
+		return err
+	}
+	return x.writeAny(changed)
 }
 
 func (x *exchange) postJoin() error {
@@ -64,6 +69,14 @@ func (x *exchange) postJoin() error {
 	}
 	if r.Address == "" {
 		return invalid("address is missing: a multiaddress of a member of the cluster to join")
+	}
+	if r.ImportAs != "" {
+		if r.Discard {
+			return invalid("only one of discard and import_as can be chosen")
+		}
+		if err := checkName("fork", r.ImportAs); err != nil {
+			return err
+		}
 	}
 	joined, err := x.Service.Node.Join(x.r.Context(), r)
 	if err != nil {

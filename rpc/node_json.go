@@ -10,7 +10,7 @@ import (
 func (s Status) MarshalJSON() ([]byte, error) {
 	type plain Status
 	p := plain(s)
-	p.Addresses, p.Peers, p.Warnings = list(p.Addresses), list(p.Peers), list(p.Warnings)
+	p.Addresses, p.Peers, p.Zones, p.Warnings = list(p.Addresses), list(p.Peers), list(p.Zones), list(p.Warnings)
 	return json.Marshal(struct {
 		plain
 		Cluster clusterText `json:"cluster"`
@@ -45,6 +45,51 @@ func (p PeerStatus) MarshalJSON() ([]byte, error) {
 		plain
 		LastSeen stamp `json:"last_seen,omitzero"`
 	}{q, stamp{p.LastSeen.UTC().Truncate(time.Millisecond)}})
+}
+
+// MarshalJSON returns the form of a lag in `peers`.
+func (l Lag) MarshalJSON() ([]byte, error) {
+	type plain Lag
+	return json.Marshal(struct {
+		plain
+		Since stamp `json:"since"`
+	}{plain(l), stamp{l.Since}})
+}
+
+// UnmarshalJSON reads the form of MarshalJSON.
+func (l *Lag) UnmarshalJSON(data []byte) error {
+	type plain Lag
+	var w struct {
+		plain
+		Since stamp `json:"since"`
+	}
+	if err := json.Unmarshal(data, &w); err != nil {
+		return fmt.Errorf("read lag: %w", err)
+	}
+	*l = Lag(w.plain)
+	l.Since = w.Since.Time
+	return nil
+}
+
+// MarshalJSON returns the form of the answer to a change of the member list.
+func (c MemberChange) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Member
+		Block blockText `json:"block"`
+	}{c.Member, blockText{c.Block}})
+}
+
+// UnmarshalJSON reads the form of MarshalJSON.
+func (c *MemberChange) UnmarshalJSON(data []byte) error {
+	var w struct {
+		Member
+		Block blockText `json:"block"`
+	}
+	if err := json.Unmarshal(data, &w); err != nil {
+		return fmt.Errorf("read change of a member: %w", err)
+	}
+	*c = MemberChange{Member: w.Member, Block: w.Block.is}
+	return nil
 }
 
 // MarshalJSON returns the form of the answer to an apply.

@@ -14,7 +14,8 @@ type object = map[string]any
 // parameters describes the query parameters and headers of the table.
 var parameters = map[string]string{
 	"a":           "A fork, or FORK@AT with AT an RFC 3339 time, a block or a tag.",
-	"after":       "Continue after this element: the member next of the page before.",
+	"after":       "Of a list: continue after this element, the member next of the page before. Of a read: wait until the node has this block (a CID or its distinctive part), else 503.",
+	"after_block": "Wait until the node has this block (a CID or its distinctive part), else 503.",
 	"at":          "Read the view at an RFC 3339 time, or at a block's CID or its distinctive part.",
 	"author":      "Only revisions of this author.",
 	"b":           "As a: what to compare it with.",
@@ -36,13 +37,13 @@ var parameters = map[string]string{
 	"state":       "true: the present keys come first, as put events.",
 	"values":      "true: with values.",
 	"graph":       "That many of the newest changes by which the fork came to show what it shows, each with what it stands on (before).",
-	"wait":        "A duration: long poll. One answer, at once if there are events, else when there are or after this long.",
+	"wait":        "Of a write: answer when it is on the disk of this many other nodes, or, zones, of one in each zone; 504 with the answer as written if they have not said so in time. Of watch a duration: long poll. One answer, at once if there are events, else when there are or after this long.",
 
 	headerAuthor:    "Who writes, as claimed. UTF-8'' and percent-encoding for any text.",
 	headerMessage:   "Why. UTF-8'' and percent-encoding for any text.",
 	headerBase:      "Write with the context that this token names; newer heads become siblings.",
 	headerKind:      "bytes, text, json, yaml, counter or set; else the Content-Type says, else it stays.",
-	headerTimeout:   "A duration after which the node gives up waiting.",
+	headerTimeout:   "A duration after which the node gives up waiting; a minute if not given.",
 	"If-Match":      "Write only if the heads are exactly this token's, else 412.",
 	"If-None-Match": "Of a read: 304 if the token is this one. Of a write: *, only if the key is not there, else 412.",
 	"Last-Event-Id": "Continue after this cursor.",
@@ -151,7 +152,7 @@ func schemas() object {
 	out := object{
 		"Error": object{"type": "object", "properties": object{"error": object{
 			"type": "object", "properties": object{"code": codeSchema(), "message": object{"type": "string"}},
-		}, "plan": reference("Merged")}},
+		}, "plan": reference("Merged"), "written": object{"type": "object"}}},
 		"Conflicts":   listSchema("conflicts", reference("Conflict")),
 		"Differences": listSchema("differences", reference("Difference")),
 		"Forks":       wholeSchema("forks", reference("Fork")),
@@ -160,8 +161,8 @@ func schemas() object {
 		"Keys":        listSchema("keys", object{"type": "string"}),
 		"Entries":     listSchema("entries", reference("Entry")),
 		"Log":         listSchema("log", reference("LogEntry")),
-		"Peers":       listSchema("peers", reference("Peer")),
-		"Members":     listSchema("members", reference("Member")),
+		"Peers":       object{"type": "object", "properties": object{"peers": arraySchema(reference("Peer")), "zones": arraySchema(reference("Zone"))}},
+		"Members":     wholeSchema("members", reference("Member")),
 		"Events":      object{"type": "object", "properties": object{"events": arraySchema(reference("Event")), "cursor": object{"type": "string"}}},
 		"Shown":       object{"type": "object", "properties": object{"revision": reference("LogEntry"), "block": reference("Block"), "conflict": reference("Conflict")}},
 		"Rollback":    object{"type": "object", "required": []string{"key", "to"}, "properties": object{"key": object{"type": "string"}, "to": object{"type": "string"}, "plan": object{"type": "boolean"}}},

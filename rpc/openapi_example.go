@@ -22,25 +22,28 @@ func schemaExamples() map[string][]any {
 	}
 	line := LogEntry{Value: text, Parents: rev, Time: when, Mark: MarkResolved, Operation: &op, Before: []dag.BlockID{{}}, Newest: []string{""}}
 	written := Written{Heads: rev, Unchanged: true, Settled: 1, Sibling: true, Keys: 1}
-	peer := PeerStatus{Addresses: []string{""}, LastSeen: when}
+	lag := &Lag{Since: when}
+	peer, zone := PeerStatus{Addresses: []string{""}, LastSeen: when, Lag: lag}, ZoneStatus{Lag: lag}
 	all := map[string][]any{
-		"Entry":       {entry, Entry{Value: raw}},
-		"Conflict":    {entry.Conflicts[0]},
-		"LogEntry":    {line, LogEntry{Value: raw}},
-		"Event":       {Event{Value: text, Time: when}, Event{Value: raw}},
-		"File":        {File{Value: text}, File{Value: raw}},
-		"Written":     {written},
-		"RolledBack":  {RolledBack{Written: written, Plan: true}},
-		"Info":        {Info{Kind: crdt.Bytes, Heads: rev, First: when, Last: when}},
-		"Block":       {BlockInfo{Prev: "p", Deps: []dag.BlockID{{}}, Time: when, Author: "a", Message: "m", Ops: []string{""}, Operations: []Operation{op}, Revisions: []LogEntry{line}}},
-		"Applied":     {Applied{Created: []string{""}, Changed: []string{""}, Deleted: []string{""}, Plan: true}},
-		"Status":      {Status{ReadOnly: "r", Started: when, Time: when, Addresses: []string{""}, Peers: []PeerStatus{peer}, Warnings: []string{""}}},
-		"Peer":        {peer},
-		"Member":      {Member{Self: true}},
-		"MemberAdded": {memberAdded{}},
-		"Join":        {JoinRequest{}},
-		"Joined":      {Joined{}},
-		"Fault":       {Fault{}},
+		"Entry":      {entry, Entry{Value: raw}},
+		"Conflict":   {entry.Conflicts[0]},
+		"LogEntry":   {line, LogEntry{Value: raw}},
+		"Event":      {Event{Value: text, Time: when}, Event{Value: raw}},
+		"File":       {File{Value: text}, File{Value: raw}},
+		"Written":    {written},
+		"RolledBack": {RolledBack{Written: written, Plan: true}},
+		"Info":       {Info{Kind: crdt.Bytes, Heads: rev, First: when, Last: when}},
+		"Block":      {BlockInfo{Prev: "p", Deps: []dag.BlockID{{}}, Time: when, Author: "a", Message: "m", Ops: []string{""}, Operations: []Operation{op}, Revisions: []LogEntry{line}}},
+		"Applied":    {Applied{Created: []string{""}, Changed: []string{""}, Deleted: []string{""}, Plan: true}},
+		"Status":     {Status{ReadOnly: "r", Started: when, Time: when, Addresses: []string{""}, Peers: []PeerStatus{peer}, Zones: []ZoneStatus{zone}, Warnings: []string{""}}},
+		"Peer":       {peer},
+		"Zone":       {zone},
+		"Member":     {Member{Self: true}},
+		"Join":       {JoinRequest{ImportAs: "f"}},
+		"Joined":     {Joined{Import: &Import{Forks: []ImportedFork{{}}}}},
+		"Fault":      {Fault{}},
+
+		"MemberChange": {MemberChange{Member: Member{Self: true}}},
 	}
 	maps.Copy(all, forkExamples(entry.Conflicts[0], written))
 	return all

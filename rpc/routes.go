@@ -28,6 +28,9 @@ type route struct {
 
 func (r *route) takes(query string) bool { return slices.Contains(r.query, query) }
 
+// writes reports whether the route changes what is stored.
+func (r *route) writes() bool { return slices.Contains(r.headers, headerMessage) }
+
 const forkPath = forksPath + "/{fork}"
 
 var (
@@ -39,9 +42,9 @@ var (
 
 // routes is the table of the native API.
 func routes() []route {
-	return slices.Concat(
+	return waitingRoutes(slices.Concat(
 		keyRoutes(), historyRoutes(), changeRoutes(), forkRoutes(), mergeRoutes(), pointerRoutes(), resetRoutes(), nodeRoutes(),
-	)
+	))
 }
 
 func keyRoutes() []route {
@@ -49,7 +52,7 @@ func keyRoutes() []route {
 		{
 			method: "GET", pattern: forkPath + "/kv/{key...}", id: "get", serve: (*exchange).getKV,
 			summary: "The value's bytes. 404 with an ETag if the key is not there.",
-			query:   []string{"rev", "at"}, headers: []string{"If-None-Match", headerTimeout}, answers: []string{contentBytes},
+			query:   []string{"rev", "at", "after"}, headers: []string{"If-None-Match", headerTimeout}, answers: []string{contentBytes},
 		},
 		{
 			method: "PUT", pattern: forkPath + "/kv/{key...}", id: "put", serve: (*exchange).putKV,
@@ -65,7 +68,7 @@ func keyRoutes() []route {
 		{
 			method: "GET", pattern: forkPath + "/kv", id: "list", serve: (*exchange).listKV,
 			summary: "Keys with their values, of one snapshot, in byte order.",
-			query:   []string{"prefix", "after", "limit", "at", "meta"}, answers: bothLists, schema: "Entries",
+			query:   []string{"prefix", "after", "limit", "at", "meta", "after_block"}, headers: []string{headerTimeout}, answers: bothLists, schema: "Entries",
 		},
 		{
 			method: "DELETE", pattern: forkPath + "/kv", id: "deletePrefix", serve: (*exchange).deletePrefix,
@@ -75,12 +78,12 @@ func keyRoutes() []route {
 		{
 			method: "GET", pattern: forkPath + "/entry/{key...}", id: "entry", serve: (*exchange).getEntry,
 			summary: "Everything that is known of a key, also of one that is not there.",
-			query:   []string{"rev", "at", "meta", "bare"}, headers: []string{headerTimeout}, answers: jsonAnswer, schema: "Entry",
+			query:   []string{"rev", "at", "after", "meta", "bare"}, headers: []string{headerTimeout}, answers: jsonAnswer, schema: "Entry",
 		},
 		{
 			method: "GET", pattern: forkPath + "/keys", id: "keys", serve: (*exchange).listKeys,
 			summary: "Keys in byte order.",
-			query:   []string{"prefix", "after", "limit", "at"}, answers: bothLists, schema: "Keys",
+			query:   []string{"prefix", "after", "limit", "at", "after_block"}, headers: []string{headerTimeout}, answers: bothLists, schema: "Keys",
 		},
 		{
 			method: "GET", pattern: forkPath + "/info/{key...}", id: "info", serve: (*exchange).getInfo,
@@ -149,7 +152,7 @@ func nodeRoutes() []route {
 		},
 		{
 			method: "GET", pattern: "/api/v1/peers", id: "peers", serve: (*exchange).getPeers,
-			summary: "The other members, as this node sees them.", answers: jsonAnswer, schema: "Peers",
+			summary: "The other members as this node sees them, and the zones.", answers: jsonAnswer, schema: "Peers",
 		},
 		{
 			method: "GET", pattern: "/api/v1/members", id: "members", serve: (*exchange).getMembers,
@@ -157,11 +160,17 @@ func nodeRoutes() []route {
 		},
 		{
 			method: "POST", pattern: "/api/v1/members", id: "addMember", serve: (*exchange).postMember,
-			summary: "Adds a member.", headers: writeHeaders, body: "Member", answers: jsonAnswer, schema: "MemberAdded",
+			summary: "Adds a member, or changes one: what is left out stays. 409 if another has the name.",
+			headers: writeHeaders, body: "Member", answers: jsonAnswer, schema: "MemberChange",
+		},
+		{
+			method: "DELETE", pattern: "/api/v1/members/{id}", id: "removeMember", serve: (*exchange).deleteMember,
+			summary: "Removes a member, by its id or its name: no node talks to it any more. What it wrote stays.",
+			headers: writeHeaders, answers: jsonAnswer, schema: "MemberChange",
 		},
 		{
 			method: "POST", pattern: "/api/v1/join", id: "join", serve: (*exchange).postJoin,
-			summary: "Joins the cluster of the node at an address; this node was added there before.",
+			summary: "Joins the cluster of the node at an address; this node was added there before. Data of its own is discarded or imported as a fork, as the request says, else it is refused.",
 			headers: []string{headerTimeout}, body: "Join", answers: jsonAnswer, schema: "Joined",
 		},
 		{

@@ -53,8 +53,8 @@ func exclusive(cmd *cobra.Command, groups ...[]string) {
 // there: --if-match "$TOKEN" with a variable that is not set must not become an
 // unconditional write.
 var neverEmpty = []string{
-	"addr", "apply", "at", "base", "config", "cursor-file", "data", "expect", "file", "fork", "from", "if-match", "into",
-	"on-conflict", "rev", "since", "socket", "state", "take", "to", "type",
+	"addr", "after", "apply", "at", "base", "config", "cursor-file", "data", "expect", "file", "fork", "from", "if-match", "import-as", "into",
+	"on-conflict", "rev", "since", "socket", "state", "take", "to", "type", "wait",
 }
 
 func refuseEmpty(cmd *cobra.Command) error {

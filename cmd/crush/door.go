@@ -112,7 +112,7 @@ func answers(socket string) error {
 // claim is what the writing verbs say of their writes. The daemon takes the
 // author from the socket's peer when none is claimed.
 func (p *program) claim(message string) rpc.Claim {
-	return rpc.Claim{Author: rpc.Author(p.flags.author), Message: message}
+	return rpc.Claim{Author: rpc.Author(p.flags.author), Message: message, Wait: p.wait}
 }
 
 func (p *program) keyRef(key string) rpc.KeyRef {

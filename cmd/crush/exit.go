@@ -83,6 +83,26 @@ func judge(ctx context.Context, err error) verdict {
 	return verdict{rpc.CodeOf(err), err.Error(), rpc.ExitCode(err)}
 }
 
+// printWritten prints the answer of a write that is stored although it failed
+// to wait for other nodes: in text what names the write.
+func (p *program) printWritten(answer json.RawMessage) {
+	if p.format != formatText {
+		p.printf("%s\n", answer)
+	} else {
+		var w struct{ Block, Token string }
+		// What does not parse has no names to print; the error says the rest.
+		_ = json.Unmarshal(answer, &w)
+		if w.Block != "" {
+			p.printf("block %s\n", escape(w.Block))
+		}
+		if w.Token != "" {
+			p.printf("token %s\n", escape(w.Token))
+		}
+	}
+	// The error that is printed next says more than one of this would.
+	_ = p.out.Flush()
+}
+
 // report prints an error and returns the exit code.
 func (p *program) report(ctx context.Context, err error) int {
 	if err == nil {
@@ -92,6 +112,9 @@ func (p *program) report(ctx context.Context, err error) int {
 		return exitDiffers
 	}
 	v := judge(ctx, err)
+	if e, ok := errors.AsType[*rpc.Error](err); ok && e.Written != nil {
+		p.printWritten(e.Written)
+	}
 	switch {
 	case p.format != formatText:
 		type object struct {

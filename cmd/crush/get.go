@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 type getFlags struct {
 	rev, at   string
+	after     string
 	recursive bool
 	strict    bool
 }
@@ -32,6 +34,10 @@ exits 0; with --strict it exits 3.
 -r prints all keys below PREFIX/, one line each: key, tab, value, with control
 characters written as \n, \t, \x00.
 
+--after waits until this node has a block, as the answer of a write on another
+node names it: what is printed is then not older than that write. If it has not
+come by the end of --timeout, exit 7.
+
 TIME is RFC 3339, 2006-01-02[ 15:04[:05]] in local time, yesterday, 2h or 3d
 (ago). REV is an id of log, a part of one, or head~N.`,
 		Example: `  crush get app/port
@@ -39,6 +45,7 @@ TIME is RFC 3339, 2006-01-02[ 15:04[:05]] in local time, yesterday, 2h or 3d
   crush get app/port --rev head~1
   crush get app/port --at yesterday
   crush get app/port -o json
+  crush get app/port --after bafyreig5q... --timeout 10s
   crush get -r app/ -o jsonl`,
 		Args: wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,6 +58,7 @@ TIME is RFC 3339, 2006-01-02[ 15:04[:05]] in local time, yesterday, 2h or 3d
 	fl := cmd.Flags()
 	fl.StringVar(&f.rev, "rev", "", "the value of revision `REV`")
 	fl.StringVar(&f.at, "at", "", "the value as it was at a `TIME` or after a block")
+	fl.StringVar(&f.after, "after", "", "wait until `BLOCK` is on this node (else exit 7)")
 	fl.BoolVarP(&f.recursive, "recursive", "r", false, "all keys below PREFIX/")
 	fl.BoolVar(&f.strict, "strict", false, "exit 3 if the key is in conflict")
 	exclusive(cmd, []string{"rev", "at"}, []string{"rev", "recursive"})
@@ -62,9 +70,13 @@ func (p *program) get(cmd *cobra.Command, key string, f *getFlags) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := p.bounded(cmd.Context())
+	within := p.bounded
+	if f.after != "" {
+		within = p.patient
+	}
+	ctx, cancel := within(cmd.Context())
 	defer cancel()
-	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: p.keyRef(key), Rev: rpc.Ref(f.rev), At: timeOrRef(f.at)})
+	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: p.keyRef(key), Rev: rpc.Ref(f.rev), At: timeOrRef(f.at), After: f.after})
 	if err != nil {
 		return err
 	}
@@ -112,9 +124,14 @@ func (p *program) getTree(cmd *cobra.Command, prefix string, f *getFlags) error 
 		return err
 	}
 	ctx, cancel := p.streaming(cmd.Context())
+	if f.after != "" {
+		ctx, cancel = context.WithCancel(cmd.Context())
+	}
 	defer cancel()
 	conflicts := 0
-	entries := door.List(ctx, rpc.ListRequest{Fork: p.flags.fork, Prefix: prefix, At: timeOrRef(f.at), Values: true})
+	entries := door.List(ctx, rpc.ListRequest{
+		Fork: p.flags.fork, Prefix: prefix, At: timeOrRef(f.at), AfterBlock: f.after, Within: p.limit(), Values: true,
+	})
 	err = printList(p, countedIf(entries, func(e rpc.Entry) bool { return e.Conflict }, &conflicts), func(e rpc.Entry) {
 		p.warnRead(e)
 		p.printf("%s\t%s\n", escape(e.Key), escape(string(e.Value)))

@@ -27,12 +27,18 @@ VALUE is taken literally, without a newline. --file takes the bytes of a file;
 --file - those of standard input. A value that starts with - goes behind --.
 
 --if-match and --if-absent decide on this node: two nodes that are apart can
-both succeed, and the conflict then shows it.`,
+both succeed, and the conflict then shows it.
+
+--wait, which every verb that writes has, returns when that many other nodes, or
+one in each zone, have said that it is on their disks. If they have not by the
+end of --timeout, exit 10: the write is on this node's disk all the same, its
+block and token are printed, and it goes to the others when they can be reached.`,
 		Example: `  crush put app/port 8080
   crush put app/config --file config.yaml -m "raise the limits"
   date | crush put app/built --file -
   crush put app/offset -- -5
   crush put app/owner alice --if-absent
+  crush put app/port 8080 --wait zones --timeout 10s
   crush put app/port 8081 --if-match "$(crush get app/port -o json | jq -r .token)"`,
 		Args: wantArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.put(cmd, args, &f) },

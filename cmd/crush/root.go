@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"crush/rpc"
 )
 
 // program is one run of the command line.
@@ -24,6 +26,7 @@ type program struct {
 	flags   globalFlags
 	origins map[string]string // setting -> where its value came from
 	format  format
+	wait    rpc.Wait // what writes wait for
 }
 
 // globalFlags are the flags that every verb has.
@@ -131,7 +134,7 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
 		p.aliasCommand(), p.applyCommand(), p.completionCommand(), p.configCommand(), p.conflictsCommand(),
 		p.daemonCommand(), p.delCommand(), p.diffCommand(), p.exportCommand(), p.forkCommand(), p.getCommand(),
 		p.idCommand(), p.infoCommand(), p.joinCommand(), p.logCommand(), p.lsCommand(), p.memberCommand(),
-		p.mergeCommand(), p.pickCommand(), p.promoteCommand(), p.putCommand(), p.resolveCommand(),
+		p.mergeCommand(), p.peersCommand(), p.pickCommand(), p.promoteCommand(), p.putCommand(), p.resolveCommand(),
 		p.rollbackCommand(), p.showCommand(), p.statusCommand(), p.tagCommand(), p.undoCommand(), p.verifyCommand(),
 		p.versionCommand(), p.watchCommand(),
 	)
@@ -155,9 +158,22 @@ func (p *program) addGlobalFlags(root *cobra.Command) {
 	f.StringVar(&p.flags.author, "author", "", "`NAME` that writes claim (CRUSH_AUTHOR; default the user's name)")
 }
 
-// addMessage adds -m, which every writing verb has.
+// addMessage adds -m and --wait, which every writing verb has.
 func addMessage(cmd *cobra.Command, message *string) {
 	cmd.Flags().StringVarP(message, "message", "m", "", "`MESSAGE` that is kept with the change")
+	cmd.Flags().String("wait", "", "return when `N` other nodes, or one in each of the zones (zones), have it on disk (else exit 10)")
+}
+
+// readWait settles what a writing verb waits for, before it writes.
+func (p *program) readWait(cmd *cobra.Command) (err error) {
+	f := cmd.Flags().Lookup("wait")
+	if f == nil || !f.Changed {
+		return nil
+	}
+	if p.wait, err = rpc.ParseWait(f.Value.String()); err != nil {
+		return usagef("--wait %s: want a number of other nodes, or zones", f.Value)
+	}
+	return nil
 }
 
 // prepare runs before every verb: it settles flags, environment and file.
@@ -167,6 +183,9 @@ func (p *program) prepare(cmd *cobra.Command) error {
 	}
 	if p.flags.timeout < 0 {
 		return usagef("--timeout %s: want a duration as 30s, or 0 for none", p.flags.timeout)
+	}
+	if err := p.readWait(cmd); err != nil {
+		return err
 	}
 	switch cmd.Name() {
 	case "version", "completion", "help":
@@ -182,17 +201,37 @@ func (p *program) prepare(cmd *cobra.Command) error {
 	return p.settleFormat(cmd)
 }
 
-// bounded returns the context of a request that answers at once.
+// bounded returns the context of a request that answers at once, or when other
+// nodes have a write.
 func (p *program) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := p.flags.timeout
-	if limit == 0 {
-		limit = defaultTimeout
+	if !p.wait.IsZero() {
+		return p.patient(ctx)
 	}
-	return p.withTimeout(ctx, limit)
+	return p.withTimeout(ctx, p.limit())
+}
+
+// limit is how long a request may take that has an end.
+func (p *program) limit() time.Duration {
+	if p.flags.timeout == 0 {
+		return defaultTimeout
+	}
+	return p.flags.timeout
+}
+
+// answerTime is what a node has to say what is missing, when it has waited.
+const answerTime = 10 * time.Second
+
+// patient returns the context of a request that waits for other nodes: the node
+// gives up at the limit, and its answer says what is there and what is not.
+func (p *program) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	return p.withTimeout(rpc.WithLimit(ctx, p.limit()), p.limit()+answerTime)
 }
 
 // streaming returns the context of a request that takes as long as it takes.
 func (p *program) streaming(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !p.wait.IsZero() {
+		return context.WithCancel(rpc.WithLimit(ctx, p.limit()))
+	}
 	if p.flags.timeout == 0 {
 		return context.WithCancel(ctx)
 	}
