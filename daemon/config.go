@@ -23,7 +23,8 @@ const (
 	ConfigName = "crush.conf"
 	// SystemSocket is where the system's unit has its socket.
 	SystemSocket = "/run/crush/crush.sock"
-	// Off switches a port off.
+	// On and Off switch on what can be switched, and ports off.
+	On  = "on"
 	Off = "off"
 )
 
@@ -54,6 +55,9 @@ type Config struct {
 	Peers []string
 	// Announce are multiaddrs that peers are told besides those listened on.
 	Announce []string
+	// MDNS looks for members on the local network by multicast, and lets them
+	// find this node there. Off by default: in a data centre it is noise.
+	MDNS bool
 
 	// Name and Zone are what people call the node and its place. Default: the
 	// machine's name, and no zone.

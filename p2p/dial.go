@@ -2,8 +2,10 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,8 +20,10 @@ const (
 	dialTimeout  = 10 * time.Second
 	dialMin      = 500 * time.Millisecond
 	dialMax      = 30 * time.Second // what a network that is back may wait for its nodes
-	maxDials     = 4                // at a time
+	maxDials     = 16               // at a time; those to addresses that do not answer take long
 	maxDialAddrs = 16
+	maxHeard     = 4  // addresses of a peer on somebody else's word
+	sayAfter     = 3  // dials, before the log says that a configured peer is not reached
 	enoughPeers  = 16 // with so many connected, remembered addresses rest
 	saveEvery    = 5 * time.Second
 )
@@ -34,10 +38,12 @@ type dials struct {
 }
 
 type dialTarget struct {
-	info    peer.AddrInfo
-	static  bool // named in the config: dialled for ever
+	info    peer.AddrInfo // proved, or from config and book
+	static  bool          // named in the config: dialled for ever
+	heard   []ma.Multiaddr
 	running bool
 	tries   int // since the last HELLO
+	said    bool
 	due     time.Time
 }
 
@@ -72,6 +78,34 @@ func (d *dials) add(info peer.AddrInfo, static bool) {
 	}
 }
 
+// hear adds addresses of a peer on the word of somebody who need not know:
+// they take no place from those that it was reached at. A new one is tried
+// soon, however often the others failed.
+func (d *dials) hear(info peer.AddrInfo, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.targets[info.ID]
+	if t == nil {
+		t = &dialTarget{info: peer.AddrInfo{ID: info.ID}}
+		d.targets[info.ID] = t
+	}
+	fresh := false
+	for _, a := range info.Addrs[:min(len(info.Addrs), maxHeard)] {
+		if !slices.ContainsFunc(t.info.Addrs, a.Equal) && !slices.ContainsFunc(t.heard, a.Equal) {
+			t.heard, fresh = append(t.heard, a), true
+		}
+	}
+	if over := len(t.heard) - maxHeard; over > 0 {
+		t.heard = slices.Delete(t.heard, 0, over)
+	}
+	if soon := now.Add(dialMin); fresh && t.due.After(soon) {
+		t.due = soon
+	}
+	if fresh {
+		d.signal()
+	}
+}
+
 // knows reports whether the peer is a target.
 func (d *dials) knows(p peer.ID) bool {
 	d.mu.Lock()
@@ -81,13 +115,15 @@ func (d *dials) knows(p peer.ID) bool {
 
 // reached notes that a peer has said HELLO: the next dial comes soon after the
 // connection drops. A connection alone proves nothing: the other side may
-// still refuse it.
-func (d *dials) reached(p peer.ID) {
+// still refuse it. It reports whether done had said that it was not reached.
+func (d *dials) reached(p peer.ID) (again bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if t := d.targets[p]; t != nil {
-		t.tries = 0
+		again = t.said
+		t.tries, t.said = 0, false
 	}
+	return again
 }
 
 // dropped notes that no connection stands any more.
@@ -129,7 +165,7 @@ func (d *dials) resting() []dialTarget {
 	for _, t := range d.targets {
 		if !t.running {
 			c := *t
-			c.info.Addrs = slices.Clone(t.info.Addrs)
+			c.info.Addrs = slices.Concat(t.info.Addrs, t.heard)
 			resting = append(resting, c)
 		}
 	}
@@ -139,16 +175,22 @@ func (d *dials) resting() []dialTarget {
 	return resting
 }
 
-// done ends a dial.
-func (d *dials) done(p peer.ID, now time.Time) {
+// done ends a dial. It reports, once until the peer is reached, that a
+// configured one is not.
+func (d *dials) done(p peer.ID, now time.Time) (unreached bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if t := d.targets[p]; t != nil {
-		t.running = false
-		t.due = now.Add(backoff(dialMin, dialMax, t.tries, rand.Float64()))
-		t.tries++
-		d.signal()
+	t := d.targets[p]
+	if t == nil {
+		return false
 	}
+	unreached = t.static && !t.said && t.tries == sayAfter
+	t.said = t.said || unreached
+	t.running = false
+	t.due = now.Add(backoff(dialMin, dialMax, t.tries, rand.Float64()))
+	t.tries++
+	d.signal()
+	return unreached
 }
 
 // runDials keeps dialling until the context ends.
@@ -193,14 +235,27 @@ func (h *Host) wantsDial(p peer.ID, static bool, connected int) bool {
 }
 
 func (h *Host) dial(ctx context.Context, info peer.AddrInfo) {
-	defer func() { h.dials.done(info.ID, time.Now()) }()
 	if !h.gate.isMember(info.ID) { // see trusts
 		defer h.gate.target(info.ID)()
 	}
-	if err := h.connect(ctx, info); err != nil && ctx.Err() == nil {
+	err := h.connect(ctx, info)
+	unreached := h.dials.done(info.ID, time.Now())
+	if ctx.Err() != nil {
+		return
+	}
+	if err == nil {
+		err = errors.New("it closes the connection; is this node a member there?")
+	} else {
 		h.log.Debug("dial failed", "peer", info.ID.String(), "cause", err)
 	}
+	if unreached {
+		h.log.Warn("peer not reached; it is dialled on", "peer", info.ID.String(), "cause", oneLine(err))
+	}
 }
+
+// oneLine is the text of an error without line breaks: libp2p lists what it
+// tried on lines of their own.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // connect dials a peer unless a connection stands, without waiting for the
 // swarm's own back-off.

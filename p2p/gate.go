@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -101,12 +102,14 @@ func (g *gatekeeper) InterceptSecured(dir network.Direction, p peer.ID, addrs ne
 func (g *gatekeeper) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
 
 // quiet keeps what a peer can cause from filling the log: one line a minute
-// for each kind of event and peer.
+// for each kind of event and peer, and some for all peers together, because
+// whoever makes keys can be many peers.
 type quiet struct {
 	now func() time.Time
 
-	mu   sync.Mutex
-	said map[quietKey]time.Time
+	mu    sync.Mutex
+	said  map[quietKey]time.Time
+	kinds map[string]quietKind
 }
 
 type quietKey struct {
@@ -114,13 +117,20 @@ type quietKey struct {
 	peer peer.ID
 }
 
+// quietKind is how many lines of a kind were written since a time.
+type quietKind struct {
+	since time.Time
+	lines int
+}
+
 const (
-	quietFor = time.Minute
-	quietMax = 1024
+	quietFor   = time.Minute
+	quietMax   = 1024 // keys that are remembered
+	quietLines = 20   // of one kind in quietFor
 )
 
 func newQuiet(now func() time.Time) *quiet {
-	return &quiet{now: now, said: make(map[quietKey]time.Time)}
+	return &quiet{now: now, said: make(map[quietKey]time.Time), kinds: make(map[string]quietKind)}
 }
 
 // due reports whether the event may be logged now.
@@ -128,19 +138,23 @@ func (q *quiet) due(kind string, p peer.ID) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	now, key := q.now(), quietKey{kind, p}
-	if last, ok := q.said[key]; ok && now.Sub(last) < quietFor && !now.Before(last) {
+	recent := func(t time.Time) bool { return now.Sub(t) < quietFor && !now.Before(t) }
+	if last, ok := q.said[key]; ok && recent(last) {
+		return false
+	}
+	k := q.kinds[kind]
+	if !recent(k.since) {
+		k = quietKind{since: now}
+	}
+	if k.lines++; k.lines > quietLines {
 		return false
 	}
 	if len(q.said) >= quietMax {
-		for k, last := range q.said {
-			if now.Sub(last) >= quietFor {
-				delete(q.said, k)
-			}
-		}
-		if len(q.said) >= quietMax {
-			return false
-		}
+		maps.DeleteFunc(q.said, func(_ quietKey, last time.Time) bool { return !recent(last) })
 	}
-	q.said[key] = now
+	if len(q.said) >= quietMax {
+		return false
+	}
+	q.said[key], q.kinds[kind] = now, k
 	return true
 }

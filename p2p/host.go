@@ -42,6 +42,7 @@ type Config struct {
 	Announce []string // multiaddrs told to peers besides those listened on
 	Peers    []string // multiaddrs with /p2p/ID that are dialled for ever
 	Book     Book     // keeps addresses of peers between runs; nil: nothing does
+	MDNS     bool     // look for members on the local network, and be found there
 
 	Logger      *slog.Logger     // nil: discard
 	Clock       func() time.Time // wall clock told to peers; nil: time.Now
@@ -179,6 +180,7 @@ func (h *Host) Run(parent context.Context) error {
 	g.Go(func() error { return h.runMembers(ctx) })
 	g.Go(func() error { return h.runHeld(ctx) })
 	g.Go(func() error { return h.runLag(ctx) })
+	g.Go(func() error { return h.runMDNS(ctx) })
 	err := g.Wait()
 	h.mu.Lock()
 	h.closing = true
@@ -365,5 +367,7 @@ func (h *Host) greeted(p peer.ID, hello Hello, skew time.Duration) {
 		e.digest, e.told, e.ClockSkew, e.LastSeen = hello.Digest, true, skew, h.cfg.Clock()
 	})
 	h.noteEqual(p, hello.Digest)
-	h.dials.reached(p)
+	if h.dials.reached(p) {
+		h.log.Info("peer reached", "peer", p.String())
+	}
 }

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -104,8 +105,17 @@ func TestQuiet(t *testing.T) {
 	if !q.due("x", "a") {
 		t.Error("silent for ever")
 	}
+	lines := 1
 	for i := range 3 * quietMax {
-		q.due("x", peer.ID(rune(i)))
+		if q.due("x", peer.ID(rune(i))) {
+			lines++
+		}
+	}
+	if lines != quietLines || !q.due("y", "a") {
+		t.Errorf("%d lines about peers that are made up", lines)
+	}
+	for i := range 3 * quietMax {
+		q.due(fmt.Sprint(i/10), peer.ID(rune(i)))
 	}
 	if len(q.said) > quietMax {
 		t.Errorf("%d kept", len(q.said))

@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,7 @@ type simWorld struct {
 	rnd   *rand.Rand // of the script; used by the test's goroutine
 	net   *simnet.Simnet
 	nodes []*simNode
+	guest *simNode    // of no interest to settle; nil if there is none
 	did   map[int]int // steps of each kind
 
 	mu    sync.Mutex
@@ -69,7 +71,8 @@ func (l loud) Enabled(_ context.Context, level slog.Level) bool { return level >
 // simNode is one node of a simWorld; down while its host is nil.
 type simNode struct {
 	w     *simWorld
-	n     byte
+	n     byte // its address, and its key unless key is set
+	key   byte
 	skew  time.Duration
 	lines lines
 	store *dagtest.Mem
@@ -123,6 +126,9 @@ func (w *simWorld) add(n byte, data simData) *simNode {
 func (w *simWorld) close() {
 	for _, n := range w.nodes {
 		n.down()
+	}
+	if w.guest != nil {
+		w.guest.down()
 	}
 	w.net.Close()
 }
@@ -194,11 +200,13 @@ func (c simTraffic) LogRecvMessageStream(int64, protocol.ID, peer.ID) {}
 
 func (n *simNode) now() time.Time { return time.Now().Add(n.skew) }
 
+func (n *simNode) secret() dag.NodeKey { return keyOf(cmp.Or(n.key, n.n)) }
+
 func (n *simNode) address() string { return fmt.Sprintf("/ip4/1.0.0.%d/udp/8000/quic-v1", n.n) }
 
 // open opens the node's graph.
 func (n *simNode) open() {
-	g, err := dag.Open(n.w.t.Context(), dag.Config{Store: n.store, Key: keyOf(n.n), Now: n.now, Fingerprint: "here"})
+	g, err := dag.Open(n.w.t.Context(), dag.Config{Store: n.store, Key: n.secret(), Now: n.now, Fingerprint: "here"})
 	if err != nil {
 		n.w.t.Fatalf("open node %d: %v", n.n, err)
 	}
@@ -212,12 +220,12 @@ func (n *simNode) up(peers ...*simNode) {
 		n.open()
 	}
 	cfg := Config{
-		Key: keyOf(n.n), State: n.data, Blocks: n.data, Chains: n.data, Gate: n.data, Clock: n.now,
+		Key: n.secret(), State: n.data, Blocks: n.data, Chains: n.data, Gate: n.data, Clock: n.now,
 		Listen: []string{n.address()}, Logger: slog.New(loud{n.lines}),
 		options: []libp2p.Option{simlibp2p.QUICSimnet(n.w.net, simLink), libp2p.BandwidthReporter(simTraffic{w: n.w})},
 	}
 	for _, p := range peers {
-		cfg.Peers = append(cfg.Peers, p.address()+"/p2p/"+peerOf(keyOf(p.n).ID()).String())
+		cfg.Peers = append(cfg.Peers, p.address()+"/p2p/"+peerOf(p.secret().ID()).String())
 	}
 	if _, fake := n.data.(*fakeLog); fake {
 		cfg.header = fakeHeader

@@ -15,6 +15,7 @@ import (
 
 type daemonFlags struct {
 	http, name, zone, socketGroup string
+	mdns                          string
 	httpOpen                      bool
 	listen, peers, announce       []string
 }
@@ -47,6 +48,7 @@ the configuration file, as "http off".`,
 	fl.StringArrayVar(&f.listen, "listen", daemon.DefaultListen(), "`MULTIADDR` to listen on for other nodes, or off; may be repeated")
 	fl.StringArrayVar(&f.peers, "peer", nil, "`MULTIADDR` of another node, ending in /p2p/ID, to keep a connection to; may be repeated")
 	fl.StringArrayVar(&f.announce, "announce", nil, "`MULTIADDR` that other nodes can reach this one at, besides those it listens on; may be repeated")
+	fl.StringVar(&f.mdns, "mdns", daemon.Off, "`on` to look for members on the local network by multicast, and be found there, or off")
 	fl.StringVar(&f.socketGroup, "socket-group", "", "`GROUP` whose members may use the socket too")
 	return cmd
 }
@@ -64,12 +66,16 @@ func (p *program) daemonConfig(f *daemonFlags) (daemon.Config, error) {
 		Listen:      f.listen,
 		Peers:       f.peers,
 		Announce:    f.announce,
+		MDNS:        f.mdns == daemon.On,
 		Version:     version(),
 		Logger:      slog.New(slog.NewTextHandler(p.stderr, nil)),
 		Notify:      os.Getenv("NOTIFY_SOCKET"),
 	}
 	if slices.Equal(c.Listen, []string{daemon.Off}) {
 		c.Listen = []string{}
+	}
+	if f.mdns != daemon.On && f.mdns != daemon.Off {
+		return c, usagef("mdns %q: want on or off", f.mdns)
 	}
 	if err := c.Validate(); err != nil {
 		return c, usagef("%v", err)

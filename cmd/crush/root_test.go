@@ -88,7 +88,7 @@ func TestFlagsAgree(t *testing.T) {
 	for _, a := range all {
 		for _, name := range []string{
 			"all", "announce", "apply", "at", "author", "base", "count", "cursor-file", "del", "dir", "discard", "exit-code",
-			"expect", "file", "force", "from", "http", "http-open", "if-absent", "if-match", "into", "key", "listen", "message",
+			"expect", "file", "force", "from", "http", "http-open", "if-absent", "if-match", "into", "key", "listen", "mdns", "message",
 			"name", "node", "number", "on-conflict", "peer", "plan", "prefix", "prune", "recursive", "reject", "resolve", "rev",
 			"role", "scope", "since", "skip", "strict", "take", "to", "type", "value", "zone",
 		} {

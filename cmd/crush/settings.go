@@ -40,6 +40,7 @@ var (
 		{name: "listen", many: true},
 		{name: "peer", many: true},
 		{name: "announce", many: true},
+		{name: "mdns"},
 	}
 )
 
