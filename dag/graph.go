@@ -55,6 +55,8 @@ type Graph struct {
 	recent []changedKeys // of the last batches, the newest last
 	spare  Batch         // the memory of the last batch, empty
 
+	blocks blockCache // safe by itself
+
 	findMu   sync.RWMutex
 	gathered *gathered
 

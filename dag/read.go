@@ -69,7 +69,14 @@ func (g *Graph) chainOf(line uint32) ChainID {
 
 // Payload returns the payload of a head; nil if it is a delete. Its hash is
 // checked: damage is ErrCorrupt.
-func (g *Graph) Payload(h *Head) ([]byte, error) { return headPayload(g.store, h) }
+func (g *Graph) Payload(h *Head) ([]byte, error) {
+	if h.inline == nil && !h.Deleted && h.Size <= inlineMax { // it is in the block, which was read to find the head
+		if b, ok := g.blocks.find(h.loc.line, h.loc.seq); ok && int(h.loc.index) < len(b.p.payloads) {
+			return checkPayload(b.p.payloads[h.loc.index], h.Value, h.ID)
+		}
+	}
+	return headPayload(g.store, h)
+}
 
 func headPayload(r Reader, h *Head) ([]byte, error) {
 	switch {
@@ -141,7 +148,7 @@ func (g *Graph) ChangePayload(c *Change) ([]byte, error) {
 
 // change reads the revision at a place.
 func (g *Graph) change(r Reader, at loc) (Change, error) {
-	rec, p, err := loadBlock(r, at.line, at.seq)
+	rec, p, err := g.blocks.load(r, at.line, at.seq)
 	if err != nil {
 		return Change{}, err
 	}

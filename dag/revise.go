@@ -123,7 +123,7 @@ func (w *workspace) noteWrote(k entryKey) error {
 func (w *workspace) change(at loc) (Change, error) {
 	a, ok := w.blocks[loc{line: at.line, seq: at.seq}]
 	if !ok {
-		rec, p, err := loadBlock(w.store, at.line, at.seq)
+		rec, p, err := w.decoded.load(w.store, at.line, at.seq)
 		if err != nil {
 			return Change{}, err
 		}
@@ -242,7 +242,7 @@ func (w *workspace) isParent(r *Revision, at loc) (bool, error) {
 	if a, ok := w.blocks[loc{line: at.line, seq: at.seq}]; ok {
 		return slices.Contains(r.Parents, a.p.block.Revisions[at.index]), nil
 	}
-	_, p, err := loadBlock(w.store, at.line, at.seq)
+	_, p, err := w.decoded.load(w.store, at.line, at.seq)
 	if err != nil {
 		return false, err
 	}

@@ -25,7 +25,8 @@ type workspace struct {
 	placed  map[BlockID]loc   // the same, by id
 	applied []*applying       // the same, in order
 	arrival int64
-	earlier *gathered // ids of earlier batches that are in no segment
+	earlier *gathered   // ids of earlier batches that are in no segment
+	decoded *blockCache // of the store
 }
 
 // entryKey names a key on a fork.
@@ -48,7 +49,7 @@ func (g *Graph) newWorkspace(arrival int64) *workspace {
 		store: g.store, front: m.front.clone(), forks: m.forks, roster: m.roster, state: m.state, cluster: m.cluster,
 		entries: map[entryKey]*Entry{}, read: map[entryKey]*Entry{}, pending: map[entryKey][]pendingRevision{},
 		blocks: map[loc]*applying{}, placed: map[BlockID]loc{}, wrote: map[string][]uint32{},
-		arrival: max(arrival, 0), earlier: g.gathered, batch: g.spare,
+		arrival: max(arrival, 0), earlier: g.gathered, batch: g.spare, decoded: &g.blocks,
 	}
 	g.spare = Batch{}
 	w.reader = lineage{
