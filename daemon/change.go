@@ -126,23 +126,29 @@ func (r *Replica) Apply(ctx context.Context, q rpc.ApplyRequest) (rpc.Applied, e
 		}
 		surplus = slices.DeleteFunc(present, func(key string) bool { return wanted[key] })
 	}
-	parts := splitFiles(q.Files, r.partSize)
-	if len(parts) > 1 && !q.Plan {
-		return r.applyParts(ctx, f, &q, parts, surplus)
+	change := r.applying(f, &q, surplus)
+	var rec dag.Receipt
+	var done []rpc.MergedKey
+	if q.Plan {
+		done, err = change.plan(ctx, r)
+	} else {
+		rec, done, err = change.write(ctx, r)
 	}
-	var out rpc.Applied
-	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
-		out = rpc.Applied{Plan: q.Plan, Created: []string{}, Changed: []string{}, Deleted: []string{}}
-		err := r.applyIn(tx, f.ID, &q, surplus, &out)
-		if err == nil && q.Plan {
-			return errPlanned
+	if err != nil {
+		return rpc.Applied{}, writtenMeanwhile(err)
+	}
+	out := rpc.Applied{Block: rec.Block, Created: []string{}, Changed: []string{}, Deleted: []string{}, Plan: q.Plan, Unchanged: len(q.Files)}
+	for _, k := range done {
+		switch k.Change {
+		case "created":
+			out.Created = append(out.Created, k.Key)
+		case "changed":
+			out.Changed = append(out.Changed, k.Key)
+		default:
+			out.Deleted = append(out.Deleted, k.Key)
 		}
-		return err
-	})
-	if err != nil && !errors.Is(err, errPlanned) {
-		return rpc.Applied{}, err
 	}
-	out.Block = rec.Block
+	out.Unchanged -= len(out.Created) + len(out.Changed)
 	return out, nil
 }
 
@@ -176,35 +182,53 @@ func holds(e *dag.Entry, v *crdt.View, value []byte) bool {
 	return h != nil && !v.Absent() && len(v.Conflicts) == 0 && h.Value == dag.SumOf(value)
 }
 
-// applyIn puts what differs into a commit.
-func (r *Replica) applyIn(tx *dag.Tx, fork dag.ForkID, q *rpc.ApplyRequest, surplus []string, out *rpc.Applied) error {
+// applying is the change that gives keys the values of files where they differ,
+// and deletes surplus ones.
+func (r *Replica) applying(f dag.Fork, q *rpc.ApplyRequest, surplus []string) *largeChange {
+	files := make(map[string][]byte, len(q.Files))
+	c := &largeChange{fork: f, claim: q.Claim}
 	for _, file := range q.Files {
-		e, err := tx.Entry(fork, file.Key)
-		if err != nil {
-			return err
-		}
-		v := r.view(e)
-		if holds(e, &v, file.Value) {
-			out.Unchanged++
-			continue
-		}
-		if _, err := r.putIn(tx, fork, &rpc.PutRequest{KeyRef: rpc.KeyRef{Key: file.Key}, Value: file.Value}, &condition{}); err != nil {
-			return fmt.Errorf("apply %q: %w", file.Key, err)
-		}
-		if v.Absent() {
-			out.Created = append(out.Created, file.Key)
-		} else {
-			out.Changed = append(out.Changed, file.Key)
-		}
+		files[file.Key], c.keys = file.Value, append(c.keys, file.Key)
 	}
-	for _, key := range surplus {
-		w, err := r.deleteIn(tx, fork, key, &condition{})
+	c.keys = append(c.keys, surplus...)
+	c.draft = func(tx *dag.Tx, on dag.ForkID, key string) (*dag.Draft, string, error) {
+		value, ok := files[key]
+		if !ok {
+			return r.deletion(tx, on, key)
+		}
+		d, change, err := r.setting(tx, on, key, value)
 		if err != nil {
-			return fmt.Errorf("delete %q: %w", key, err)
+			err = fmt.Errorf("apply %q: %w", key, err)
 		}
-		if !w.unchanged {
-			out.Deleted = append(out.Deleted, key)
-		}
+		return d, change, err
 	}
-	return nil
+	return c
+}
+
+// setting makes the revision that gives a key on a fork a value; nil if it has
+// that already.
+func (r *Replica) setting(tx *dag.Tx, on dag.ForkID, key string, value []byte) (*dag.Draft, string, error) {
+	e, err := tx.Entry(on, key)
+	if err != nil {
+		return nil, "", err
+	}
+	v := r.view(e)
+	if holds(e, &v, value) {
+		return nil, "", nil
+	}
+	kind, err := kindFor(key, 0, &v)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := checkValue(key, kind, value); err != nil {
+		return nil, "", err
+	}
+	if v.Opaque {
+		return nil, "", ofUnknownKind(key)
+	}
+	change := "changed"
+	if v.Absent() {
+		change = "created"
+	}
+	return &dag.Draft{Key: key, Parents: parentsOf(e, &v), Kind: uint64(kind), Payload: value}, change, nil
 }

@@ -19,6 +19,9 @@ var (
 func (r *Replica) forkInfo(f dag.Fork) rpc.ForkInfo {
 	out := rpc.ForkInfo{ID: f.ID, Name: f.Name, Labels: f.Labels, Deleted: f.Deleted, Clash: f.Clash, From: []rpc.ForkSource{}}
 	for _, c := range r.graph.Contributions(f.ID) {
+		if c.From.Name == "" {
+			continue // a change that was too big for one block
+		}
 		out.From = append(out.From, rpc.ForkSource{Fork: c.From.ID, Name: c.From.Name, Filter: (*rpc.Filter)(c.Filter), Creation: c.Creation})
 	}
 	return out

@@ -227,6 +227,12 @@ func TestUndoOnFreshFork(t *testing.T) {
 		t.Errorf("undo of a fork's creation: %v", err)
 	}
 	l.serves("fresh", "k", "1")
+	l.put("fresh", "k", "2")
+	rename(l, "fresh", "later")
+	if out, err := l.Undo(t.Context(), rpc.UndoRequest{Fork: "later"}); err != nil || len(out.Changed) != 1 {
+		t.Errorf("undo behind a renaming: %+v %v", out, err)
+	}
+	l.serves("later", "k", "1")
 }
 
 func TestRollbackToShortTag(t *testing.T) {
@@ -273,7 +279,8 @@ func TestKeyMovesWhileMerging(t *testing.T) {
 	if _, err := l.apply(t.Context(), p, rpc.Claim{}); !errors.Is(err, errMoved) {
 		t.Errorf("a merge: %v", err)
 	}
-	if _, err := l.mergePart(t.Context(), dst, src, cut, rpc.Claim{}, []string{"k"}); !errors.Is(err, errMoved) {
+	batch := &largeChange{fork: dst}
+	if _, err := batch.show(t.Context(), l.Replica, src, cut, []rpc.MergedKey{{Key: "k"}}); !errors.Is(err, errMoved) {
 		t.Errorf("a batch: %v", err)
 	}
 	l.serves("", "k", "meanwhile")

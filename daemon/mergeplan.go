@@ -364,27 +364,34 @@ var errMoved = errors.New("a key of the plan has changed")
 // apply writes the merge as one atomic change: the operation, and behind it
 // what settles conflicts.
 func (r *Replica) apply(ctx context.Context, p *mergePlan, c rpc.Claim) (dag.Receipt, error) {
-	return r.commit(ctx, c, func(tx *dag.Tx) error {
-		for i := range p.keys {
-			e, err := tx.Entry(p.dst.ID, p.keys[i].key)
-			if err != nil {
-				return err
-			}
-			if !slices.Equal(headIDs(e), headIDs(&p.keys[i].before)) {
-				return errMoved
-			}
+	settled := map[string]*dag.Draft{}
+	change := &largeChange{fork: p.dst, claim: c, check: p.holds}
+	for i := range p.keys {
+		if k := &p.keys[i]; k.settle != nil {
+			settled[k.key], change.keys = k.settle, append(change.keys, k.key)
 		}
-		from := dag.NewContribution(p.src.ID, p.cut.Tips(), p.filter)
-		if err := tx.Op(dag.NewOp(dag.MergeOp{Into: p.dst.ID, From: from})); err != nil {
+	}
+	change.draft = func(_ *dag.Tx, _ dag.ForkID, key string) (*dag.Draft, string, error) {
+		d := *settled[key]
+		return &d, "", nil
+	}
+	change.operation = func(on dag.ForkID) dag.Op {
+		return dag.NewOp(dag.MergeOp{Into: on, From: dag.NewContribution(p.src.ID, p.cut.Tips(), p.filter)})
+	}
+	rec, _, err := change.write(ctx, r)
+	return rec, err
+}
+
+// holds returns errMoved if a key of the plan has changed since.
+func (p *mergePlan) holds(tx *dag.Tx) error {
+	for i := range p.keys {
+		e, err := tx.Entry(p.dst.ID, p.keys[i].key)
+		if err != nil {
 			return err
 		}
-		for i := range p.keys {
-			if d := p.keys[i].settle; d != nil {
-				if err := tx.Put(*d); err != nil {
-					return err
-				}
-			}
+		if !slices.Equal(headIDs(e), headIDs(&p.keys[i].before)) {
+			return errMoved
 		}
-		return nil
-	})
+	}
+	return nil
 }

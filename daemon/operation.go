@@ -58,11 +58,7 @@ func (r *Replica) onFork(kind string, id dag.ForkID, name string) operation {
 // forkMade describes the creation of a fork. That of a change which was too big
 // for one block is nobody's.
 func (r *Replica) forkMade(b *dag.Logged, i int, o *dag.ForkOp) operation {
-	id := dag.NewForkID(b.Block.Chain, b.Block.Seq, uint32(i), b.Block.Salt)
-	if o.Named {
-		id = dag.NamedFork(o.Name)
-	}
-	op := r.onFork(rpc.OperationFork, id, o.Name)
+	op := r.onFork(rpc.OperationFork, madeBy(b, i, o), o.Name)
 	if op.internal = o.Name == ""; op.internal {
 		op.said.Fork = ""
 	}
@@ -75,6 +71,14 @@ func (r *Replica) forkMade(b *dag.Logged, i int, o *dag.ForkOp) operation {
 		}
 	}
 	return op
+}
+
+// madeBy is the fork that the operation i of a block creates.
+func madeBy(b *dag.Logged, i int, o *dag.ForkOp) dag.ForkID {
+	if o.Named {
+		return dag.NamedFork(o.Name)
+	}
+	return dag.NewForkID(b.Block.Chain, b.Block.Seq, uint32(i), b.Block.Salt)
 }
 
 // isPast reports whether a cut is all that a block stands on: a fork of it is
@@ -100,8 +104,9 @@ func (r *Replica) forkMerged(ctx context.Context, b *dag.Logged, o *dag.MergeOp)
 		},
 		touches: []dag.ForkID{o.Into, o.From.Fork},
 	}
-	if f, ok := r.graph.ForkOf(o.From.Fork); ok && f.Name == "" {
+	if r.isBatch(o.From.Fork) {
 		op.said.Source = ""
+		op.internal = r.mergesNamed(b) // then it is what that one settled
 	}
 	before, err := r.graph.Before(b.ID)
 	if err != nil {
@@ -125,6 +130,21 @@ func (r *Replica) forkMerged(ctx context.Context, b *dag.Logged, o *dag.MergeOp)
 		}
 	}
 	return op, nil
+}
+
+// isBatch reports whether a fork is that of a change of several blocks.
+func (r *Replica) isBatch(id dag.ForkID) bool {
+	f, ok := r.graph.ForkOf(id)
+	return ok && f.Name == ""
+}
+
+// mergesNamed reports whether a block merges a fork that has a name.
+func (r *Replica) mergesNamed(b *dag.Logged) bool {
+	return slices.ContainsFunc(b.Ops, func(i int) bool {
+		body, err := dag.ReadOp(b.Block.Ops[i])
+		o, ok := body.(dag.MergeOp)
+		return err == nil && ok && !r.isBatch(o.From.Fork)
+	})
 }
 
 // countKey counts what became of a key on a fork between two cuts.

@@ -206,13 +206,17 @@ func (r *Replica) putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *co
 		return o, err
 	}
 	if v.Opaque && cond.base == nil && cond.match == nil {
-		return o, failure(rpc.CodeConflict, "%q holds a value of a kind that this version does not know; read it and write with --base", q.Key)
+		return o, ofUnknownKind(q.Key)
 	}
 	err = tx.Put(dag.Draft{Fork: fork, Key: q.Key, Parents: parents, Kind: uint64(kind), Payload: q.Value})
 	if err != nil {
 		return o, err
 	}
 	return after(tx, fork, q.Key, &v, len(parents))
+}
+
+func ofUnknownKind(key string) error {
+	return failure(rpc.CodeConflict, "%q holds a value of a kind that this version does not know; read it and write with --base", key)
 }
 
 // outcome is what a write left, as the commit function saw it: little is done
@@ -323,28 +327,34 @@ func (r *Replica) deleteBelow(ctx context.Context, f dag.Fork, q rpc.DeleteReque
 	if err != nil {
 		return rpc.Written{}, err
 	}
-	var n int
-	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
-		n = 0
-		for _, key := range keys {
-			out, err := r.deleteIn(tx, f.ID, key, &condition{})
-			if err != nil {
-				return err
-			}
-			if !out.unchanged {
-				n++
-			}
-		}
-		return nil
-	})
+	change := &largeChange{fork: f, claim: q.Claim, keys: keys, draft: r.deletion}
+	rec, done, err := change.write(ctx, r)
 	if err != nil {
-		return rpc.Written{}, err
+		return rpc.Written{}, writtenMeanwhile(err)
 	}
-	out := rpc.Written{Block: rec.Block, Heads: []dag.RevisionID{}, Keys: n, Unchanged: n == 0}
-	if n > 0 {
+	out := rpc.Written{Block: rec.Block, Heads: []dag.RevisionID{}, Keys: len(done), Unchanged: len(done) == 0}
+	if len(rec.Revisions) > 0 {
 		out.Revision = rec.Revisions[0]
 	}
 	return out, nil
+}
+
+// deletion makes the revision that deletes a key on a fork; nil if it is not
+// there.
+func (r *Replica) deletion(tx *dag.Tx, on dag.ForkID, key string) (*dag.Draft, string, error) {
+	e, err := tx.Entry(on, key)
+	if err != nil {
+		return nil, "", err
+	}
+	v := r.view(e)
+	if v.Absent() && len(v.Conflicts) == 0 {
+		return nil, "", nil
+	}
+	kind := v.Kind
+	if kind.IsZero() {
+		kind = crdt.Bytes
+	}
+	return &dag.Draft{Fork: on, Key: key, Parents: parentsOf(e, &v), Kind: uint64(kind), Deleted: true}, "deleted", nil
 }
 
 // presentKeys lists the keys below a prefix that are there.

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -61,11 +60,14 @@ func (r *Replica) Undo(ctx context.Context, q rpc.UndoRequest) (rpc.Reset, error
 	return r.writeOld(ctx, f, keys, before, q.Claim, q.Plan, &then)
 }
 
-// blockToUndo finds the block, by default the newest that wrote on the fork.
+// blockToUndo finds the block, by default the newest that changed what the fork
+// shows.
 func (r *Replica) blockToUndo(ctx context.Context, f dag.Fork, text string) (dag.BlockID, error) {
 	if text == "" {
-		for a, err := range r.graph.ForkLog(ctx, f.ID, 0) {
-			return a.ID, outward(err)
+		for b, err := range r.graph.Log(ctx, []dag.ForkID{f.ID}, false, 0) {
+			if err != nil || changesFork(&b, f.ID) {
+				return b.ID, outward(err)
+			}
 		}
 		return dag.BlockID{}, failure(rpc.CodeNotFound, "nothing was written on %q yet", f.Name)
 	}
@@ -81,32 +83,43 @@ func (r *Replica) blockToUndo(ctx context.Context, f dag.Fork, text string) (dag
 	return dag.BlockID{}, failure(rpc.CodeNotFound, "no block %s on this node", text)
 }
 
+// changesFork reports whether a block made a fork, merged into it, or has
+// revisions on it; not if it only gave it another name.
+func changesFork(b *dag.Logged, id dag.ForkID) bool {
+	for _, i := range b.Ops {
+		switch body, _ := dag.ReadOp(b.Block.Ops[i]); o := body.(type) {
+		case dag.ForkOp:
+			if madeBy(b, i, &o) == id {
+				return true
+			}
+		case dag.MergeOp:
+			if o.Into == id {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(b.Changes, func(c dag.Change) bool { return c.Revision.Fork == id })
+}
+
 // writeOld writes the values again that keys of a fork had at a cut, as one
 // change. With then, keys whose heads are not those of that cut are refused.
 func (r *Replica) writeOld(ctx context.Context, f dag.Fork, keys []string, to dag.Cut, c rpc.Claim, plan bool, then *dag.Cut) (rpc.Reset, error) {
-	var out rpc.Reset
-	rec, err := r.commit(ctx, c, func(tx *dag.Tx) error {
-		out = rpc.Reset{Plan: plan, Changed: []rpc.MergedKey{}}
-		for _, key := range keys {
-			d, change, err := r.oldDraft(tx, f, key, to, then)
-			if err != nil {
-				return err
-			}
-			if d == nil {
-				continue
-			}
-			out.Changed = append(out.Changed, rpc.MergedKey{Key: key, Change: change})
-			if err := tx.Put(*d); err != nil {
-				return err
-			}
-		}
-		if plan {
-			return errPlanned
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errPlanned) {
-		return rpc.Reset{}, err
+	change := &largeChange{
+		fork: f, claim: c, keys: keys,
+		draft: func(tx *dag.Tx, on dag.ForkID, key string) (*dag.Draft, string, error) {
+			return r.oldDraft(tx, f, on, key, to, then)
+		},
+	}
+	out := rpc.Reset{Plan: plan}
+	var rec dag.Receipt
+	var err error
+	if plan {
+		out.Changed, err = change.plan(ctx, r)
+	} else {
+		rec, out.Changed, err = change.write(ctx, r)
+	}
+	if err != nil {
+		return rpc.Reset{}, writtenMeanwhile(err)
 	}
 	out.Block, out.Keys, out.Unchanged = rec.Block, len(out.Changed), len(out.Changed) == 0
 	out.Heads = []dag.RevisionID{}
@@ -116,10 +129,10 @@ func (r *Replica) writeOld(ctx context.Context, f dag.Fork, keys []string, to da
 	return out, nil
 }
 
-// oldDraft makes the revision that brings a key back; nil if it serves that
-// already.
-func (r *Replica) oldDraft(tx *dag.Tx, f dag.Fork, key string, to dag.Cut, then *dag.Cut) (*dag.Draft, string, error) {
-	e, err := tx.Entry(f.ID, key)
+// oldDraft makes the revision, to stand on a fork that shows what f does, that
+// brings a key back; nil if it serves that already.
+func (r *Replica) oldDraft(tx *dag.Tx, f dag.Fork, on dag.ForkID, key string, to dag.Cut, then *dag.Cut) (*dag.Draft, string, error) {
+	e, err := tx.Entry(on, key)
 	if err != nil {
 		return nil, "", err
 	}
@@ -146,7 +159,7 @@ func (r *Replica) oldDraft(tx *dag.Tx, f dag.Fork, key string, to dag.Cut, then 
 	if change == "same" && len(now.Conflicts) == 0 {
 		return nil, "", nil
 	}
-	d := &dag.Draft{Fork: f.ID, Key: key, Parents: parentsOf(e, &now), Kind: uint64(crdt.Bytes), Deleted: true, Mark: dag.MarkReverted}
+	d := &dag.Draft{Key: key, Parents: parentsOf(e, &now), Kind: uint64(crdt.Bytes), Deleted: true, Mark: dag.MarkReverted}
 	if h := served(&old, &was); h != nil {
 		d.Kind, d.Deleted = h.Kind, h.Deleted
 		if d.Payload, err = r.graph.Payload(h); err != nil {
