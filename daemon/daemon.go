@@ -130,6 +130,16 @@ func (d *Daemon) service() rpc.Service {
 	}
 }
 
+// isReady reports whether the doors and the network are open.
+func (d *Daemon) isReady() bool {
+	select {
+	case <-d.host.Ready():
+		return true
+	default:
+		return false
+	}
+}
+
 // tell says that the node is ready, and later that it stops.
 func (d *Daemon) tell(ctx context.Context) error {
 	select {

@@ -30,7 +30,7 @@ func (d *Daemon) Status(ctx context.Context) (rpc.Status, error) {
 	r := d.reachable()
 	s := rpc.Status{
 		Node: r.Node, Name: d.config.Name, Zone: d.config.Zone,
-		Cluster: g.Cluster(), Version: d.config.Version, Data: r.Data, Ready: true,
+		Cluster: g.Cluster(), Version: d.config.Version, Data: r.Data, Ready: d.isReady(),
 		Started: d.started, Time: time.Now(), Addresses: r.Addresses,
 		Blocks: stats.Blocks, Revisions: stats.Revisions, Keys: stats.Keys,
 		Chains: stats.Chains, Frontier: g.Digest(), DiskBytes: used, Void: stats.Void,
