@@ -49,6 +49,13 @@ var arrows = map[string]map[string]string{
 		"github.com/prometheus/common/expfmt":            "Prometheus' text format, written as its own library writes it",
 		"golang.org/x/sync/errgroup":                     "Run returns after its last goroutine",
 	},
+	"daemon/simulation": {
+		"crdt":                         "what a read returns, and the oracle that every answer is held against",
+		"dag":                          "stores in memory under the replicas, and blocks in their wire form, delivered in any order",
+		"daemon":                       "the replicas under test",
+		"rpc":                          "requests as the command line makes them",
+		"github.com/fxamacker/cbor/v2": "the mirror decodes bundles by itself, and a forger makes bad ones",
+	},
 	"gitstream": {},
 	"cmd/crush": {
 		"rpc":                    "every command is a client of the daemon",

@@ -26,6 +26,7 @@ func TestRulesBite(t *testing.T) {
 		"no group":                 {"store/a.go", fine, "belongs to no group"},
 		"test code in production":  {"p2p/a.go", fine + "import _ \"example.org/m/dag/dagtest\"\n", "exists only for tests"},
 		"oracle in production":     {"daemon/a.go", fine + "import _ \"example.org/m/crdt/oracle\"\n", "exists only for tests"},
+		"simulation in production": {"cmd/crush/a.go", fine + "import _ \"example.org/m/daemon/simulation\"\n", "exists only for tests"},
 		"test code in test code":   {"p2p/p2ptest/a.go", fine + "import _ \"example.org/m/dag/dagtest\"\n", ""},
 
 		"goroutine":             {"crdt/a.go", fine + "func f() { go f() }\n", "a go statement in crdt"},

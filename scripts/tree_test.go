@@ -35,10 +35,11 @@ func (f file) dir() string { return path.Dir(f.name) }
 
 func (f file) isTest() bool { return strings.HasSuffix(f.name, "_test.go") }
 
-// isSupport reports whether dir holds a package that exists only for tests, such as dag/dagtest or crdt/oracle.
+// isSupport reports whether dir holds a package that exists only for tests, such as dag/dagtest, crdt/oracle or
+// daemon/simulation.
 func isSupport(dir string) bool {
 	base := path.Base(dir)
-	return base == "oracle" || strings.HasSuffix(base, "test")
+	return base == "oracle" || base == "simulation" || strings.HasSuffix(base, "test")
 }
 
 // product reads the tree that this test belongs to.

@@ -1,0 +1,193 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var (
+	seedFlag      = flag.Uint64("seed", 0, "the first seed; alone, the one history that is run")
+	historiesFlag = flag.Int("histories", 0, "how many random histories are run; 0 for the usual number")
+)
+
+// TestHistories runs random histories, on all processors.
+func TestHistories(t *testing.T) {
+	n := 2500
+	switch {
+	case *historiesFlag > 0:
+		n = *historiesFlag
+	case *seedFlag > 0:
+		n = 1
+	case testing.Short():
+		n = 150
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	done := newTally()
+	shards := runtime.GOMAXPROCS(0)
+	t.Run("shards", func(t *testing.T) {
+		for shard := range shards {
+			t.Run(fmt.Sprint(shard), func(t *testing.T) {
+				t.Parallel()
+				for i := shard; i < n && !done.failed(); i += shards {
+					history(t, max(*seedFlag, 1)+uint64(i), done)
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
+	done.report(t)
+	if n >= 1000 {
+		done.complete(t)
+	}
+}
+
+// history runs one, and shrinks it if it fails.
+func history(t *testing.T, seed uint64, done *tally) {
+	h, err := Explore(t.Context(), seed)
+	if err == nil {
+		if made := done.add(h); made%1000 == 0 {
+			t.Logf("%d histories", made)
+		}
+		return
+	}
+	done.fail()
+	less, again := h.Shrink(t.Context())
+	t.Fatalf("seed %d: %v\nshrunk from %d to %d steps: %v\n%s\nrepeat it: go test ./daemon/simulation -run TestHistories -seed %d",
+		seed, err, len(h.Steps), len(less.Steps), again, less, seed)
+}
+
+// tally counts what histories did.
+type tally struct {
+	mu     sync.Mutex
+	did    map[string]int
+	runs   int
+	broken bool
+}
+
+func newTally() *tally { return &tally{did: map[string]int{}} }
+
+func (d *tally) add(h *History) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for what, times := range h.Did {
+		d.did[what] += times
+	}
+	d.runs++
+	return d.runs
+}
+
+func (d *tally) fail() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.broken = true
+}
+
+func (d *tally) failed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.broken
+}
+
+func (d *tally) report(t *testing.T) {
+	t.Logf("%d histories", d.runs)
+	for _, what := range slices.Sorted(maps.Keys(d.did)) {
+		t.Logf("%7d %s", d.did[what], what)
+	}
+}
+
+// complete checks that many histories did every kind of thing, and met the
+// refusals that matter.
+func (d *tally) complete(t *testing.T) {
+	want := []string{
+		"merge, with conflicts", "merge, refused as conflict", "merge, refused as stale", "merge, changed nothing",
+		"put, refused as stale", "put, refused as not_here", "put, refused as ambiguous", "undo, refused as stale",
+		"resolve, refused as stale", "rm, refused as conflict", "fork, refused as stale",
+	}
+	for _, what := range append(want, DeedNames()...) {
+		if d.did[what] == 0 {
+			t.Errorf("no history did %q", what)
+		}
+	}
+}
+
+// TestSaved runs the histories that once failed.
+func TestSaved(t *testing.T) {
+	names, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%d saved histories, %v", len(names), err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h, err := ParseHistory(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+			for what := range h.Did {
+				if strings.HasSuffix(what, "nothing to do") {
+					t.Errorf("the history is out of date: %s", what)
+				}
+			}
+		})
+	}
+}
+
+// TestRepeats: a seed gives the same history again, and a history, written and
+// read, the same blocks.
+func TestRepeats(t *testing.T) {
+	for seed := range uint64(8) {
+		h, err := Explore(t.Context(), seed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Explore(t.Context(), seed)
+		if err != nil || again.String() != h.String() {
+			t.Fatalf("seed %d gives\n%s\nand then\n%s\n%v", seed, h, again, err)
+		}
+		read, err := ParseHistory(h.String())
+		if err != nil || read.String() != h.String() {
+			t.Fatalf("read again, the history is\n%s\nnot\n%s\n%v", read, h, err)
+		}
+		if a, b := tips(t, h), tips(t, read); !slices.Equal(a, b) {
+			t.Fatalf("seed %d: %v, read again %v", seed, a, b)
+		}
+	}
+}
+
+// tips runs a history and returns the tips of each node before the end.
+func tips(t *testing.T, h *History) (out []string) {
+	t.Helper()
+	w, err := NewWorld(t.Context(), h.Seed, h.Nodes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range h.Steps {
+		if err := w.Do(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range w.nodes {
+		out = append(out, fmt.Sprint(n.Graph().Now().Tips()))
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+	return out
+}
