@@ -19,8 +19,8 @@ type plan struct {
 	rest    map[peer.ID]rest // after the last run
 }
 
-// rest keeps runs with one peer apart: at once after one that brought
-// something, later and later after those that did not.
+// rest keeps runs with one peer apart: a moment after one that did what it was
+// for, later and later after those that did not.
 type rest struct {
 	until  time.Time
 	misses int
@@ -28,7 +28,8 @@ type rest struct {
 
 const (
 	maxRuns  = 2                      // sessions opened by this node at a time
-	restMin  = 250 * time.Millisecond // between two sessions with one peer
+	restHit  = 5 * time.Millisecond // a block that gossip only names needs a session of its own
+	restMin  = 250 * time.Millisecond
 	restMax  = 10 * time.Second
 	busyWait = 200 * time.Millisecond
 )
@@ -99,12 +100,12 @@ func (p *plan) done(id peer.ID, now time.Time, hit bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.running, id)
-	r := p.rest[id]
-	if r.misses++; hit {
-		r.misses = 0
+	if hit {
+		p.rest[id] = rest{until: now.Add(restHit)}
+	} else {
+		misses := p.rest[id].misses
+		p.rest[id] = rest{now.Add(backoff(restMin, restMax, misses, rand.Float64())), misses + 1}
 	}
-	r.until = now.Add(backoff(restMin, restMax, r.misses, rand.Float64()))
-	p.rest[id] = r
 	p.signal()
 }
 

@@ -60,6 +60,33 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// After a session that did what it was for the next may follow at once, after
+// others later and later.
+func TestPlanRests(t *testing.T) {
+	p, now := newPlan(), time.Unix(1000, 0)
+	rested := func(hit bool) time.Duration {
+		now = now.Add(time.Hour)
+		p.want("a", now)
+		if _, _, ok := p.start(now, time.Minute); !ok {
+			t.Fatal("not started")
+		}
+		p.done("a", now, hit)
+		p.want("a", now)
+		_, wait, _ := p.start(now, time.Minute)
+		return wait
+	}
+	for range 3 {
+		if wait := rested(true); wait > restHit {
+			t.Errorf("rests for %v after a success", wait)
+		}
+		for n, least := range []time.Duration{restMin, 2 * restMin, 4 * restMin} {
+			if wait := rested(false); wait < least/2 || wait > least*3/2 {
+				t.Errorf("rests for %v after failure %d", wait, n)
+			}
+		}
+	}
+}
+
 func TestSlots(t *testing.T) {
 	s := newSlots()
 	if ok, _ := s.open("b", true); !ok {
