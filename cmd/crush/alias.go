@@ -80,7 +80,7 @@ was live at a time. An alias that was removed has a log too.`,
 			return p.aliasLog(cmd, args[0], n)
 		},
 	}
-	cmd.Flags().IntVarP(&n, "number", "n", -1, "stop after `N` lines; all without it")
+	addNumber(cmd, &n)
 	return cmd
 }
 

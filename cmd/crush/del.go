@@ -35,7 +35,9 @@ rollback brings it back. Deleting what is not there writes nothing and exits 0.
 }
 
 func (p *program) del(cmd *cobra.Command, key string, f *delFlags) error {
+	within := p.bounded
 	if f.recursive {
+		within = p.streaming // of any number of keys
 		var err error
 		if key, err = treePrefix(key); err != nil {
 			return err
@@ -45,7 +47,7 @@ func (p *program) del(cmd *cobra.Command, key string, f *delFlags) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := p.bounded(cmd.Context())
+	ctx, cancel := within(cmd.Context())
 	defer cancel()
 	w, err := door.Delete(ctx, rpc.DeleteRequest{
 		KeyRef:    p.keyRef(key),

@@ -21,7 +21,7 @@ func (p *program) logCommand() *cobra.Command {
 	var f logFlags
 	cmd := &cobra.Command{
 		Use:   "log [KEY | PREFIX/]",
-		Short: "List revisions, newest first",
+		Short: "List revisions, or what happened on a fork, newest first",
 		Long: `List the revisions of a key, newest first: causally, then by time. With PREFIX/
 those of all keys below it, by the changes that wrote them, newest first as they
 came to this node.
@@ -60,7 +60,7 @@ or with --ascii, with ASCII.`,
 		},
 	}
 	fl := cmd.Flags()
-	fl.IntVarP(&f.n, "number", "n", -1, "stop after `N` lines; all without it")
+	addNumber(cmd, &f.n)
 	fl.StringVar(&f.since, "since", "", "nothing before `TIME`")
 	fl.StringVar(&f.author, "author", "", "only what claims the author `NAME`")
 	fl.StringVar(&f.node, "node", "", "only what the node `NAME` wrote")
@@ -130,7 +130,13 @@ func (p *program) logRequest(cmd *cobra.Command, key string, f *logFlags) (rpc.L
 	return r, nil
 }
 
-// first returns the first n elements of a sequence, all if n is 0.
+// addNumber adds -n, which is -1 where it is not given.
+func addNumber(cmd *cobra.Command, n *int) {
+	cmd.Flags().IntVarP(n, "number", "n", -1, "stop after `N` lines; all without it")
+	cmd.Flags().Lookup("number").DefValue = "0" // so that help does not show it
+}
+
+// first returns the first n elements of a sequence, all if n is negative.
 func first[T any](list iter.Seq2[T, error], n int) iter.Seq2[T, error] {
 	if n < 0 {
 		return list

@@ -125,7 +125,7 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
 		RunE:   func(_ *cobra.Command, args []string) error { return helpFor(root, args) },
 	})
 	root.SetUsageTemplate(strings.NewReplacer(
-		`{{if .Runnable}}`, `{{if and .Runnable (not .HasAvailableSubCommands)}}`,
+		`{{if .Runnable}}`, `{{if and .Runnable (or (not .HasAvailableSubCommands) (ne .Use .Name))}}`,
 		`(or .IsAvailableCommand (eq .Name "help"))`, `.IsAvailableCommand`,
 		"[command]", "VERB", "Available Commands", "Verbs", "Global Flags", "Flags of every verb",
 		"Additional help topics", "More help", "about a command", "about a verb",
@@ -138,10 +138,16 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
 		p.rollbackCommand(), p.showCommand(), p.statusCommand(), p.tagCommand(), p.undoCommand(), p.verifyCommand(),
 		p.versionCommand(), p.watchCommand(),
 	)
-	for _, cmd := range root.Commands() {
-		cmd.DisableFlagsInUseLine = true
-	}
+	plainUsage(root)
 	return root
+}
+
+// plainUsage leaves "[flags]" out of the line of usage: every verb has some.
+func plainUsage(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine = true
+	for _, verb := range cmd.Commands() {
+		plainUsage(verb)
+	}
 }
 
 func (p *program) addGlobalFlags(root *cobra.Command) {

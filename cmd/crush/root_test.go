@@ -128,7 +128,7 @@ func TestHelp(t *testing.T) {
 	}
 	walk(root)
 	want := []string{
-		"", " alias", " alias ls", " alias rm", " alias set", " apply", " completion", " config", " conflicts", " daemon",
+		"", " alias", " alias log", " alias ls", " alias rm", " alias set", " apply", " completion", " config", " conflicts", " daemon",
 		" del", " diff", " export", " fork", " fork create", " fork ls", " fork rename", " fork restore", " fork rm",
 		" fork show", " get", " id", " info", " join", " log", " ls", " member", " member add", " member ls", " member rm", " merge", " peers", " pick",
 		" promote", " put", " resolve", " rollback", " show", " status", " tag", " tag ls", " tag rm", " undo", " verify",
@@ -208,7 +208,7 @@ func TestUsageErrors(t *testing.T) {
 		"tag":                                 "argument is missing",
 		"tag yesterday":                       "reads as a time",
 		"tag 2026-01-02":                      "reads as a time",
-		"alias":                               "set, ls, rm",
+		"alias":                               "set, ls, log, rm",
 		"alias set live":                      "argument is missing",
 		"cherry-pick x":                       "crush pick REV --into FORK",
 		"rebase":                              "crush merge",

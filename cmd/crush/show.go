@@ -9,9 +9,10 @@ import (
 func (p *program) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show ID",
-		Short: "Show a revision, a block or a conflict",
-		Long: `Show what an id names: a revision, a block or a conflict. ID is what log and
-info print, whole or shortened to 6 characters or more.`,
+		Short: "Show a revision, a change or a conflict",
+		Long: `Show what an id names: a revision; a block, which is one atomic change, as a merge
+or an apply, with all that it did; or a conflict. ID is what log, info and
+conflicts print, whole or shortened to 6 characters or more.`,
 		Example: `  crush show 3k2hq7wm
   crush show 3k2hq7wm -o json`,
 		Args: wantArgs(1, 1),
