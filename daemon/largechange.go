@@ -77,6 +77,10 @@ func (c *largeChange) write(ctx context.Context, r *Replica) (dag.Receipt, []rpc
 		return err
 	})
 	if errors.Is(err, errParts) {
+		// What is refused is refused before anything of it is written.
+		if _, err := c.plan(ctx, r); err != nil {
+			return dag.Receipt{}, nil, err
+		}
 		return c.writeParts(ctx, r)
 	}
 	return rec, done, err

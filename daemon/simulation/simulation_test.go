@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -12,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"crush/dag"
 )
 
 var (
@@ -190,4 +194,38 @@ func tips(t *testing.T, h *History) (out []string) {
 		t.Error(err)
 	}
 	return out
+}
+
+// TestShrink: of a long history, what is left is what the failure needs.
+func TestShrink(t *testing.T) {
+	deeds["trip"] = deed{do: func(_ context.Context, t *turn) error {
+		if t.see(place{dag.DefaultFork(), "k"}).value() == "2" {
+			return errors.New("tripped")
+		}
+		return nil
+	}}
+	defer delete(deeds, "trip")
+	h, err := ParseHistory(`# seed=1 nodes=2
+		1 n0 put key=k value=1
+		2 n0 read key=k
+		3 n1 put key=app/a value=3
+		4 n0 fork name=red from=default skip=env/*
+		5 n0 put fork=red key=k value=2 kind=text
+		6 n1 pull from=n0 salt=7
+		7 n0 del key=k base=t2
+		8 n0 merge fork=default from=#4 how=theirs
+		9 n0 clock how=ahead
+		10 n0 trip
+		11 n1 put key=k value=4`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	less, err := h.Shrink(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "tripped") {
+		t.Errorf("it fails with %v", err)
+	}
+	want := "# seed=1 nodes=2\n5 n0 put key=k value=2\n10 n0 trip\n"
+	if got := less.String(); got != want {
+		t.Errorf("what is left is\n%swant\n%s", got, want)
+	}
 }
