@@ -43,30 +43,65 @@ func (g *Graph) Found(ctx context.Context, self Member) (Receipt, error) {
 	return Receipt{Block: b.p.id, Bundle: b.bundle()}, nil
 }
 
-// Applied says what an Apply added.
+// Applied says what an Apply or Take added.
 type Applied struct {
 	Blocks    []BlockID // newly applied, in order
 	Revisions int
-	Unvouched int // blocks at the end that no signature vouches for: left out
+	Known     int // blocks that were here already
+	Unvouched int // blocks that no signature vouches for: left out
+	Later     int // blocks of a later version of the format, and what follows on them: left out
 }
+
+// ErrLater marks a block of a later version of the format: it is nobody's
+// fault, and can be read by a newer version of crush.
+var ErrLater = errors.New("a newer version of crush is needed")
 
 // Apply adds blocks of other nodes, in causal order, as one synced batch.
 // Blocks that are here already are skipped. All or nothing is applied: a
 // *MissingError names blocks that must come first; an error that wraps
 // ErrRefused says that the bytes are bad, which is the sender's fault. A block
 // that neither its own signature nor a later block of the call vouches for is
-// left out, and so is what follows on it.
+// left out, and so is what follows on it; as are blocks that this version
+// cannot read. The sizes of the blocks together are at most MaxChunk.
 func (g *Graph) Apply(ctx context.Context, bundles []Bundle) (Applied, error) {
-	parcels := make([]*parcel, len(bundles))
-	for i, b := range bundles {
+	var parcels []*parcel
+	later, size := 0, 0
+	for _, b := range bundles {
 		if err := ctx.Err(); err != nil {
 			return Applied{}, err
 		}
-		var err error
-		if parcels[i], err = decodeBundle(b); err != nil {
+		p, err := decodeBundle(b)
+		if errors.Is(err, ErrLater) {
+			later++
+			continue
+		}
+		if err != nil {
 			return Applied{}, err
 		}
+		if size += p.size; size > MaxChunk {
+			return Applied{}, fmt.Errorf("apply %d bundles: %w: limit %d bytes together", len(bundles), ErrTooLarge, MaxChunk)
+		}
+		parcels = append(parcels, p)
 	}
+	return g.applyParcels(parcels, later)
+}
+
+// Take is Apply for the next chunk of a flow. It does not keep the chunk. After
+// an error the flow cannot go on.
+func (g *Graph) Take(ctx context.Context, in *Inflow, chunk []byte) (Applied, error) {
+	if err := ctx.Err(); err != nil {
+		return Applied{}, err
+	}
+	parcels, later, err := in.unpack(chunk)
+	if err != nil {
+		return Applied{}, err
+	}
+	return g.applyParcels(parcels, later)
+}
+
+// applyParcels applies blocks whose bytes are good. Later is how many more
+// there were that this version cannot read.
+func (g *Graph) applyParcels(parcels []*parcel, later int) (Applied, error) {
 	g.writeMu.Lock()
 	defer g.writeMu.Unlock()
 	if g.failed != nil {
@@ -76,11 +111,21 @@ func (g *Graph) Apply(ctx context.Context, bundles []Bundle) (Applied, error) {
 	if w.state.lsn == 0 {
 		w.cluster = g.cluster
 	}
+	out := Applied{Later: later}
+	if later > 0 {
+		readable, err := w.connected(parcels)
+		if err != nil {
+			return Applied{}, err
+		}
+		out.Later += len(parcels) - len(readable)
+		parcels = readable
+	}
 	fresh, unvouched, err := g.vouch(w, parcels)
 	if err != nil {
 		return Applied{}, err
 	}
-	out := Applied{Unvouched: unvouched}
+	out.Unvouched = unvouched
+	out.Known = len(parcels) - unvouched - len(fresh)
 	for _, p := range fresh {
 		if err := w.apply(p); err != nil {
 			return Applied{}, err
@@ -96,6 +141,28 @@ func (g *Graph) Apply(ctx context.Context, bundles []Bundle) (Applied, error) {
 		return Applied{}, err
 	}
 	return out, nil
+}
+
+// connected leaves out the blocks that follow on what is neither here nor
+// among them.
+func (w *workspace) connected(parcels []*parcel) (kept []*parcel, err error) {
+	here := map[BlockID]bool{{}: true}
+	for _, p := range parcels {
+		ok := true
+		for _, id := range append(p.block.Deps[:len(p.block.Deps):len(p.block.Deps)], p.block.Prev) {
+			if _, asked := here[id]; !asked {
+				if _, here[id], err = w.locate(id); err != nil {
+					return nil, err
+				}
+			}
+			ok = ok && here[id]
+		}
+		if ok {
+			here[p.id] = true
+			kept = append(kept, p)
+		}
+	}
+	return kept, nil
 }
 
 // fence notices blocks that this node's key signed and that came from

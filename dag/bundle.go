@@ -128,6 +128,7 @@ type parcel struct {
 	sig      []byte // nil if not known
 	revs     []*Revision
 	payloads [][]byte // nil where deleted, or not loaded
+	size     int      // see blockSize; of blocks that came from elsewhere
 }
 
 // encode returns the bundle. Payloads longer than inline are left out: they
@@ -205,7 +206,8 @@ type Header struct {
 }
 
 // ReadHeader decodes a bundle strictly: canonical form, hashes and limits are
-// checked; the signature is not. Its errors are ErrRefused.
+// checked; the signature is not. Its errors are ErrRefused, or ErrLater for a
+// block of which only a later version of the format can tell.
 func ReadHeader(b Bundle) (Header, error) {
 	p, err := decodeBundle(b)
 	if err != nil {
@@ -218,8 +220,12 @@ func ReadHeader(b Bundle) (Header, error) {
 	return h, nil
 }
 
-// decodeBundle reads a bundle from the wire. Its errors are ErrRefused.
+// decodeBundle reads a bundle from the wire. Its errors are ErrRefused, or
+// ErrLater.
 func decodeBundle(b Bundle) (*parcel, error) {
+	if isLater(b) {
+		return nil, fmt.Errorf("decode bundle: %w", ErrLater)
+	}
 	if len(b) > MaxBlock {
 		return nil, fmt.Errorf("decode bundle: %w: %d bytes, limit %d", ErrRefused, len(b), MaxBlock)
 	}
@@ -233,6 +239,22 @@ func decodeBundle(b Bundle) (*parcel, error) {
 		}
 	}
 	return p, nil
+}
+
+// isLater reports whether a bundle says that it, or its block, is of a version
+// that this code does not know. The first field of a block is its version in
+// every version.
+func isLater(b Bundle) bool {
+	r := itemReader{b: b}
+	if r.head(majorArray) == 0 || r.bad {
+		return false
+	}
+	if v := r.head(majorUint); r.bad || v > bundleVersion {
+		return !r.bad
+	}
+	r.head(majorMap)
+	r.name("v")
+	return r.head(majorUint) > blockVersion && !r.bad
 }
 
 // splitBundle reads the outer array and the block's head; Revisions is empty.
@@ -278,8 +300,8 @@ func decodeStored(b Bundle) (*parcel, error) {
 		maps, payloads = maps+size, payloads+int(p.revs[i].Size)
 	}
 	enc := head.Encode()
-	if size := blockSize(len(enc), maps, payloads); size > MaxBlock {
-		return nil, fmt.Errorf("%w: block of %d bytes, limit %d: %w", ErrRefused, size, MaxBlock, ErrTooLarge)
+	if p.size = blockSize(len(enc), maps, payloads); p.size > MaxBlock {
+		return nil, fmt.Errorf("%w: block of %d bytes, limit %d: %w", ErrRefused, p.size, MaxBlock, ErrTooLarge)
 	}
 	p.id = sha256.Sum256(enc)
 	return p, nil
@@ -297,8 +319,7 @@ func decodeRev(raw cbor.RawMessage, b *Block, i int) (*Revision, []byte, error) 
 		return nil, nil, err
 	}
 	r := &Revision{
-		Key: string(w.Key), Kind: w.Kind, Chain: b.Chain, Seq: b.Seq, Index: uint64(i), Salt: b.Salt, Time: b.Time,
-		Mark: Mark(rest.Mark), Label: rest.Label, Note: rest.Note, extra: rest.More, Fork: defaultFork,
+		Key: string(w.Key), Kind: w.Kind, Chain: b.Chain, Seq: b.Seq, Index: uint64(i), Salt: b.Salt, Time: b.Time, Fork: defaultFork,
 	}
 	r.Parents = make([]RevisionID, len(w.Parents)/32)
 	for j := range r.Parents {
@@ -306,12 +327,6 @@ func decodeRev(raw cbor.RawMessage, b *Block, i int) (*Revision, []byte, error) 
 	}
 	if len(w.Fork) == 32 {
 		r.Fork = ForkID(w.Fork)
-	}
-	if pl := rest.Place; pl != nil {
-		r.Chain, r.Seq, r.Index, r.Salt, r.Time = pl.Chain, pl.Seq, pl.Index, pl.Salt, pl.Time
-		if b.places(r, i) {
-			return nil, nil, fmt.Errorf("%w: place written out that is the usual one", errEncoding)
-		}
 	}
 	switch {
 	case w.Payload != nil && rest.Apart != nil:
@@ -323,13 +338,26 @@ func decodeRev(raw cbor.RawMessage, b *Block, i int) (*Revision, []byte, error) 
 	default:
 		r.Deleted = true
 	}
+	return r, w.Payload, r.complete(&rest, b, i)
+}
+
+// complete adds the rest to the i-th revision of a block, and applies what
+// every receiver enforces.
+func (r *Revision) complete(rest *revRest, b *Block, i int) error {
+	r.Mark, r.Label, r.Note, r.extra = Mark(rest.Mark), rest.Label, rest.Note, rest.More
+	if pl := rest.Place; pl != nil {
+		r.Chain, r.Seq, r.Index, r.Salt, r.Time = pl.Chain, pl.Seq, pl.Index, pl.Salt, pl.Time
+		if b.places(r, i) {
+			return fmt.Errorf("%w: place written out that is the usual one", errEncoding)
+		}
+	}
 	if err := r.checkExtra(); err != nil {
-		return nil, nil, err
+		return err
 	}
 	if err := r.check(); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	return r, w.Payload, nil
+	return nil
 }
 
 // decodeRest reads the map at the end of a revision in a bundle; each has one

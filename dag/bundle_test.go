@@ -105,7 +105,6 @@ func TestBundleHostile(t *testing.T) {
 		"a map":                          append([]byte{0xa2}, good[1:]...),
 		"a byte after it":                append(bytes.Clone(good), 0),
 		"version 0":                      replaced(t, good, inVersion, 0),
-		"version 2":                      replaced(t, good, inVersion, 2),
 		"version is negative":            replaced(t, good, inVersion, 0x20),
 		"version in 2 bytes":             replaced(t, good, inVersion, 0x18, 1),
 		"version is null":                replaced(t, good, inVersion, 0xf6),
@@ -120,7 +119,7 @@ func TestBundleHostile(t *testing.T) {
 		"head is an array":               head([]byte{0x80}),
 		"head with a list of revisions":  head(goldenBlocks()["block-full"].block.Encode()),
 		"head is a link":                 head(appendLink(nil, codecDagCBOR, Sum{})),
-		"head of version 2":              head(with(t, h, "v", 2)),
+		"head of version 0":              head(with(t, h, "v", 0)),
 		"head without seq":               head(without(t, h, "seq")),
 		"head with a float":              head(with(t, h, "zz", 0xf9, 0, 0)),
 		"head nested too deep":           head(with(t, h, "zz", deep...)),
@@ -130,6 +129,11 @@ func TestBundleHostile(t *testing.T) {
 		"declared length of a signature": replaced(t, good, inSig, 0x5b, 0x7f, 255, 255, 255, 255, 255, 255, 255),
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, decode(b)) })
+	}
+	for name, b := range map[string][]byte{"version": replaced(t, good, inVersion, 2), "version of the block": head(with(t, h, "v", 2))} {
+		if err := decode(b); !errors.Is(err, ErrLater) || errors.Is(err, ErrRefused) {
+			t.Errorf("later %s: %v", name, err)
+		}
 	}
 	t.Run("every truncation", func(t *testing.T) {
 		for n := range good {

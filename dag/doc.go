@@ -2,8 +2,8 @@
 // revisions, its forks and members, and the indexes that are computed from it,
 // in an ordered key-value store. Payloads are opaque here; what a value is and
 // how two are joined is known by package crdt. A [Graph] is opened on a [Store];
-// [Graph.Commit] writes, [Graph.Apply] takes blocks of other nodes,
-// [Graph.Missing] gives them theirs.
+// [Graph.Commit] writes, [Graph.Take] takes blocks of other nodes and
+// [Graph.Chunks] gives them theirs.
 //
 // The rest of this comment is the formats. They are frozen: what is hashed
 // today is hashed the same for ever.
@@ -79,7 +79,9 @@
 //
 // # Block
 //
-//	v      integer          1; blocks of other versions are refused
+//	v      integer          1. In any later version it stays the first field,
+//	                         and an integer: blocks of a later version are left
+//	                         out, with what follows on them, not refused
 //	ops    array            of operations, at most 65,536
 //	seq    integer          0 for the first of a chain
 //	deps   array of links   every tip that the writer had applied and that
@@ -152,10 +154,11 @@
 //
 // # Bundle
 //
-// A block travels and is stored as a bundle: an array, canonical like the above,
-// of what cannot be computed.
+// A block is stored, and travels alone, as a bundle: an array, canonical like the
+// above, of what cannot be computed.
 //
-//	1          version of the bundle
+//	1          version of the bundle; later ones are left out like blocks of a
+//	           later version
 //	block      its map, with revs empty
 //	signature  bytes 64, or of length 0 if it is not known
 //	revisions  array of arrays of 6:
@@ -168,6 +171,77 @@
 // is not where it stands. In storage, not on the wire, the payload may be null
 // and the rest hold apart?, an array of its digest and size. The ids of the
 // revisions, then of the block, follow.
+//
+// # Chunk
+//
+// Blocks go to a peer in flows of chunks, without what the receiver can
+// compute. A chunk is whole blocks in causal order of which signatures vouch for
+// all; only the last block of each line has its signature with it. Both ends of
+// a flow remember the same of what passed: all chains and forks that were named,
+// up to 65,536 of each; the newest 65,536 blocks; the newest 131,072 revisions,
+// fewer if their keys are more than 8 MiB together (the oldest go before the new
+// one is noted). Numbers are unsigned LEB128 in their shortest form.
+//
+//	length of the plan | length of the ids | plan | ids | payloads
+//
+// The plan is the number of blocks (not 0), then each block:
+//
+//	form       1 byte: 1 has a signature, 2 has deps, 4 has a rest, as a sum; 8
+//	           and more: a block of a later version, as length and bytes, with
+//	           its id among the ids; it is remembered as a block, no more
+//	chain      its number in the flow, from 0. If it was not named before: the
+//	           id of the chain among the ids, seq, and if that is not 0, prev as
+//	           a block. Else the block follows on the newest one of this number
+//	time       less that of the block before in the flow, at first less 0;
+//	           the number is 2d of a difference d that is not negative, else -2d-1
+//	deps?      how many (not 0), and each as a block
+//	rest?      length and bytes of a map: note? and ops? of the block, and its
+//	           unknown fields
+//	revisions  how many, then each revision
+//
+// A block, like the parent of a revision, is named as how many back it passed,
+// 1 for the newest; or as 0, with its digest among the ids. A revision is
+//
+//	flags      1 byte: 1 a delete; 2 has a rest; 4 has the key, fork and kind of
+//	           its first parent, which passed and whose fork has a number; 8 has
+//	           one parent; as a sum
+//	parents    how many, unless there is one; and each
+//	kind, fork, key  unless like its parent. The fork is 0 for the default one,
+//	           else its number in the flow from 1; the next number not in use
+//	           names another, with its id among the ids. The key is how many
+//	           bytes it shares with the start of the key of the revision before
+//	           in the flow, how many follow, and those
+//	rest?      of the bundle: length and bytes
+//	size       of the payload, unless it is a delete
+//
+// The ids are, for each block in order, its salt, then digests and ids in the
+// order in which the plan needs them, then its signature. The payloads follow on
+// one another. The sizes of the blocks of a chunk are together at most 32 MiB.
+// An example: the plain one of the blocks of the golden vectors, and the next of
+// its chain:
+//
+//	29 a001                  # 41 bytes of plan, 160 of ids
+//	02                       # two blocks
+//	00 00 07 00              # the first: a new chain, seq 7, prev among the ids
+//	  f6a1d5edee66           # 2026-01-01T00:00:00.123Z
+//	  01                     # one revision:
+//	    00 00 01 00          # no parents, kind 1, default fork
+//	    00 07 7376632f617069 # "svc/api"
+//	    09                   # 9 bytes
+//	01 00                    # the second, signed: the same chain goes on
+//	  904e                   # 5 seconds later
+//	  02                     # two revisions:
+//	    0c 01 09             # one parent, the newest revision, and like it; 9 bytes
+//	    01 00 01 00          # a delete, no parents, kind 1, default fork
+//	    06 01 74             # "svc/ap" of the key before, and "t"
+//	b0b1b2b3b4b5b6b7b8b9babbbcbdbebf # salt of the first
+//	  03486b3df4b810d03c74544209336d1857ac4e69b500fdfc5220351e2c58412a # its chain
+//	  f80c05e36bb80366631cb4f6305262ec362c9587644b4222dfc0f37e8943af6b # its prev
+//	b0b1b2b3b4b5b6b7b8b9babbbcbdbebf # salt of the second
+//	  dd8bf92650e55d327b327756a5be2e9025d10d8e5d729d2d88ea11b289f54609 # its signature
+//	  8cbd47ff0bf4294dd6aaec38de2016aaf4be73d47bead28cf2bcde2c37b6140c
+//	706f72743a2038300a       # "port: 80\n"
+//	706f72743a2038310a       # "port: 81\n"
 //
 // # Storage
 //

@@ -126,8 +126,14 @@ func bundles(out []dag.Outgoing) (bs []dag.Bundle) {
 // pull applies everything that the node lacks of another's blocks.
 func (n *node) pull(t testing.TB, from *node) {
 	t.Helper()
-	if _, err := n.Apply(t.Context(), bundles(n.lacks(t, from))); err != nil {
-		t.Fatalf("%s applies what %s has: %v", n.name, from.name, err)
+	var in dag.Inflow
+	for c, err := range from.Chunks(t.Context(), dag.PinsOf(n.Frontier())) {
+		if err == nil {
+			_, err = n.Take(t.Context(), &in, c.Bytes())
+		}
+		if err != nil {
+			t.Fatalf("%s takes what %s has: %v", n.name, from.name, err)
+		}
 	}
 }
 

@@ -2,78 +2,169 @@ package dag
 
 import (
 	"bytes"
+	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 )
 
-// Outgoing is a block on its way to a peer.
+// chunkGoal is the size at which a chunk is closed, in bytes of bundles.
+const chunkGoal = 256 << 10
+
+// Outgoing is a block on its way to a peer, alone.
 type Outgoing struct {
 	Bundle Bundle
-	// Whole is true if signatures vouch for this block and all before it: a
-	// chunk may end here.
+	// Whole is true if signatures vouch for this block and all before it: what
+	// is sent may end here.
 	Whole bool
 }
 
-// missingPage is how many blocks of a line are read at once.
-const missingPage = 128
-
-// sending walks the blocks of one line that a peer lacks.
-type sending struct {
-	line uint32
-	next uint64 // seq of the next to read
-	end  uint64
-	page []outgoingBlock
-}
-
-type outgoingBlock struct {
-	lsn    uint64
-	bundle Bundle
-	signed bool
-}
-
-// Missing yields what a peer with a frontier lacks, in order of arrival, which
-// is an order of causality. Tips that are not applied here say nothing. Memory
-// is bounded by a page for each chain.
+// Missing yields what a node with a frontier lacks, block by block, in order of
+// arrival, which is an order of causality. Tips that are not applied here say
+// nothing. Chunks is the same in fewer bytes.
 func (g *Graph) Missing(ctx context.Context, their []Tip) iter.Seq2[Outgoing, error] {
 	return func(yield func(Outgoing, error) bool) {
-		m := g.moment.Load()
-		have, err := g.pastOfTips(m.front, their)
-		if err != nil {
-			yield(Outgoing{}, err)
-			return
-		}
-		var lines []*sending
-		for _, l := range m.front.lines[1:] {
-			if from := max(have[l.num], l.first); from < l.next {
-				lines = append(lines, &sending{line: l.num, next: from, end: l.next})
-			}
-		}
-		open := map[uint32]bool{}
-		for {
-			s, err := g.nextOutgoing(lines)
+		for b, err := range g.outgoing(ctx, PinsOf(their)) {
+			out := Outgoing{Whole: b.whole}
 			if err == nil {
-				err = ctx.Err()
+				out.Bundle = b.p.encode(-1)
 			}
-			if err != nil {
-				yield(Outgoing{}, err)
-				return
-			}
-			if s == nil {
-				return
-			}
-			b := s.page[0]
-			s.page = s.page[1:]
-			if b.signed {
-				delete(open, s.line)
-			} else {
-				open[s.line] = true
-			}
-			if !yield(Outgoing{b.bundle, len(open) == 0}, nil) {
+			if !yield(out, err) {
 				return
 			}
 		}
 	}
+}
+
+// Chunks yields what a node lacks that has the pinned blocks and all that
+// comes before them: one flow of chunks, in order of arrival, which is an order
+// of causality. Pins that are not applied here say nothing. A chunk ends where
+// signatures vouch for all of it. Memory is bounded by some blocks of each
+// chain; no lock is held while a chunk is used. Damage of the store is an error
+// that ends the flow before the damaged block.
+func (g *Graph) Chunks(ctx context.Context, known []Pin) iter.Seq2[Chunk, error] {
+	return func(yield func(Chunk, error) bool) {
+		flow := newOutflow()
+		var next gathering
+		for b, err := range g.outgoing(ctx, known) {
+			if err != nil {
+				if next.whole == 0 || yield(flow.pack(next.take(next.whole)), nil) {
+					yield(Chunk{}, err)
+				}
+				return
+			}
+			if chunk := next.add(b); chunk != nil && !yield(flow.pack(chunk), nil) {
+				return
+			}
+			if next.full() && !yield(flow.pack(next.take(len(next.blocks))), nil) {
+				return
+			}
+		}
+		if len(next.blocks) > 0 {
+			yield(flow.pack(next.blocks), nil)
+		}
+	}
+}
+
+// gathering is blocks that are in no chunk yet.
+type gathering struct {
+	blocks []outgoing
+	size   int
+	whole  int // so many of them may be a chunk
+}
+
+// add appends a block; if that passes the goal, it first takes what was whole
+// before, so that chunks do not grow from node to node.
+func (h *gathering) add(b outgoing) (chunk []outgoing) {
+	if h.size+b.size > chunkGoal && h.whole > 0 {
+		chunk = h.take(h.whole)
+	}
+	h.blocks, h.size = append(h.blocks, b), h.size+b.size
+	if b.whole {
+		h.whole = len(h.blocks)
+	}
+	return chunk
+}
+
+// full reports whether all of it is to be a chunk.
+func (h *gathering) full() bool { return h.size > chunkGoal && h.whole == len(h.blocks) }
+
+func (h *gathering) take(n int) []outgoing {
+	chunk, rest := h.blocks[:n], h.blocks[n:]
+	h.blocks, h.size, h.whole = append([]outgoing(nil), rest...), 0, 0
+	for _, b := range rest {
+		h.size += b.size
+	}
+	return chunk
+}
+
+// outgoing is a block that a peer lacks.
+type outgoing struct {
+	p     *parcel
+	line  uint32
+	size  int  // of its bundle
+	whole bool // signatures vouch for this block and all before it
+}
+
+// outgoing yields what a node with the pinned blocks lacks.
+func (g *Graph) outgoing(ctx context.Context, known []Pin) iter.Seq2[outgoing, error] {
+	return func(yield func(outgoing, error) bool) {
+		lines, err := g.lacking(known)
+		open := map[uint32]bool{}
+		for err == nil && len(lines) > 0 {
+			if err = ctx.Err(); err != nil {
+				break
+			}
+			s := lines[0]
+			var b outgoing
+			if b, err = s.pop(); err != nil {
+				break
+			}
+			if len(s.page) == 0 && s.next < s.end {
+				err = g.readOutgoing(s)
+			}
+			if len(s.page) == 0 {
+				heap.Pop(&lines)
+			} else {
+				heap.Fix(&lines, 0)
+			}
+			if b.p.sig != nil {
+				delete(open, s.line)
+			} else {
+				open[s.line] = true
+			}
+			if b.whole = len(open) == 0; !yield(b, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(outgoing{}, err)
+		}
+	}
+}
+
+// lacking returns the lines of which a node with the pinned blocks lacks
+// something, the one whose next block arrived first on top.
+func (g *Graph) lacking(known []Pin) (lines sendings, err error) {
+	f := g.moment.Load().front
+	have, err := g.pastOfPins(f, known)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range f.lines[1:] {
+		if from := max(have[l.num], l.first); from < l.next {
+			lines = append(lines, &sending{line: l.num, next: from, end: l.next, tip: l.tip})
+		}
+	}
+	for _, s := range lines {
+		s.most = min(max(pageBlocks/len(lines), 4), 128)
+		if err := g.readOutgoing(s); err != nil {
+			return nil, err
+		}
+	}
+	heap.Init(&lines)
+	return lines, nil
 }
 
 // pastOfTips joins the causal pasts of the tips that are applied here.
@@ -96,49 +187,103 @@ func (g *Graph) pastOfTips(f *frontier, tips []Tip) (clock, error) {
 	return have, nil
 }
 
+// pastOfPins joins the causal pasts of the pinned blocks that are applied
+// here.
+func (g *Graph) pastOfPins(f *frontier, pins []Pin) (clock, error) {
+	have, starts := clock{}, f.starts()
+	for _, m := range pins {
+		places, err := g.locate(starts, m)
+		if err != nil {
+			return nil, err
+		}
+		if len(places) != 1 {
+			continue // with two, which one is meant is not known
+		}
+		p, err := f.pastOf(g.store, places[0])
+		if err != nil {
+			return nil, err
+		}
+		p.joinInto(have)
+	}
+	return have, nil
+}
+
 // findInChain finds a block by its chain and seq, and checks its id.
 func (g *Graph) findInChain(f *frontier, t Tip) (loc, bool, error) {
 	for _, l := range f.chains[t.Chain] {
 		if t.Seq < l.first || t.Seq >= l.next {
 			continue
 		}
-		if t.Seq == l.next-1 {
-			if l.tip == t.Block {
-				return loc{line: l.num, seq: t.Seq}, true, nil
-			}
-			continue
-		}
-		_, p, err := loadBlock(g.store, l.num, t.Seq)
+		id, err := g.blockAt(l, t.Seq)
 		if err != nil {
 			return loc{}, false, err
 		}
-		if p.id == t.Block {
+		if id == t.Block {
 			return loc{line: l.num, seq: t.Seq}, true, nil
 		}
 	}
 	return loc{}, false, nil
 }
 
-// nextOutgoing returns the line whose next block arrived first; nil at the end.
-func (g *Graph) nextOutgoing(lines []*sending) (best *sending, err error) {
-	for _, s := range lines {
-		if len(s.page) == 0 && s.next < s.end {
-			if err := g.readOutgoing(s); err != nil {
-				return nil, err
-			}
-		}
-		if len(s.page) > 0 && (best == nil || s.page[0].lsn < best.page[0].lsn) {
-			best = s
-		}
-	}
-	return best, nil
+// The bounds of what is read ahead: blocks of all lines together, bytes of
+// each.
+const (
+	pageBlocks = 4096
+	pageBytes  = 256 << 10
+)
+
+// sending walks the blocks of one line that a peer lacks.
+type sending struct {
+	line  uint32
+	next  uint64 // seq of the next to read
+	end   uint64
+	tip   BlockID // the block before end
+	most  int     // blocks to read at once
+	page  []blockRecord
+	first uint64         // seq of the page's first
+	loads map[loc][]byte // payloads kept apart
+	prev  BlockID        // of the block before the page's first; zero if not known
 }
 
-// readOutgoing reads the next blocks of a line, with payloads kept apart put
-// back.
+// pop takes the next block.
+func (s *sending) pop() (outgoing, error) {
+	rec, seq := s.page[0], s.first
+	p, err := wholeParcel(rec.bundle, s.line, seq, s.loads)
+	switch {
+	case err != nil:
+		return outgoing{}, err
+	case p.block.Prev != s.prev && !s.prev.IsZero(), seq == s.end-1 && p.id != s.tip:
+		return outgoing{}, corrupt("block %d of line %d is another one", seq, s.line)
+	}
+	size := len(rec.bundle)
+	for i := range p.revs {
+		delete(s.loads, loc{s.line, seq, uint32(i)})
+		if len(p.payloads[i]) > inlineMax {
+			size += len(p.payloads[i])
+		}
+	}
+	s.page, s.first, s.prev = s.page[1:], seq+1, p.id
+	return outgoing{p: p, line: s.line, size: size}, nil
+}
+
+// sendings is a heap of lines that are not empty.
+type sendings []*sending
+
+func (h sendings) Len() int           { return len(h) }
+func (h sendings) Less(i, j int) bool { return h[i].page[0].lsn < h[j].page[0].lsn }
+func (h sendings) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *sendings) Push(x any)        { *h = append(*h, x.(*sending)) }
+
+func (h *sendings) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// readOutgoing reads the next blocks of a line whose page is empty, with
+// payloads kept apart.
 func (g *Graph) readOutgoing(s *sending) error {
-	var recs []blockRecord
-	loads := map[loc][]byte{}
+	s.page, s.first, s.loads = nil, s.next, map[loc][]byte{}
 	size := 0
 	var bad error
 	r := Range{Start: blockKey(s.line, s.next), End: blockKey(s.line, s.end)}
@@ -148,56 +293,41 @@ func (g *Graph) readOutgoing(s *sending) error {
 			bad = corrupt("key of a block does not decode")
 			return false
 		}
-		v = append([]byte(nil), v...)
+		if main && len(s.page) > 0 && (len(s.page) >= s.most || size > pageBytes) {
+			return false
+		}
+		v = bytes.Clone(v)
+		size += len(v)
 		if !main {
-			loads[at] = v
-			size += len(v)
+			s.loads[at] = v
 			return true
 		}
-		if len(recs) == missingPage || size > 1<<20 {
+		if at.seq != s.next {
+			bad = corrupt("block %d of line %d is missing", s.next, s.line)
 			return false
 		}
 		var rec blockRecord
-		rec, bad = decodeBlockRecord(v)
-		recs = append(recs, rec)
-		size += len(v)
-		return bad == nil
+		if rec, bad = decodeBlockRecord(v); bad != nil {
+			return false
+		}
+		s.page, s.next = append(s.page, rec), s.next+1
+		return true
 	})
-	if err == nil {
-		err = bad
-	}
-	if err != nil {
-		return err
-	}
-	if len(recs) == 0 {
+	switch err = errors.Join(err, bad); {
+	case len(s.page) > 0:
+		return nil // what is bad is met again when these are sent
+	case err == nil:
 		return corrupt("block %d of line %d is missing", s.next, s.line)
 	}
-	s.page = s.page[:0]
-	for i, rec := range recs {
-		b, signed, err := wholeBundle(rec.bundle, s.line, s.next+uint64(i), loads)
-		if err != nil {
-			return err
-		}
-		s.page = append(s.page, outgoingBlock{rec.lsn, b, signed})
-	}
-	s.next += uint64(len(recs))
-	return nil
+	return err
 }
 
-// wholeBundle puts payloads that are kept apart back into a bundle.
-func wholeBundle(stored Bundle, line uint32, seq uint64, loads map[loc][]byte) (b Bundle, signed bool, err error) {
-	w, _, err := splitBundle(stored)
-	if err != nil {
-		return nil, false, corrupt("block %d of line %d: %s", seq, line, err)
-	}
-	signed = len(w.Sig) > 0
-	// A value that holds the word costs a decoding, no more.
-	if !bytes.Contains(stored, []byte("apart")) {
-		return stored, signed, nil
-	}
+// wholeParcel decodes a stored bundle and puts payloads that are kept apart
+// back.
+func wholeParcel(stored Bundle, line uint32, seq uint64, loads map[loc][]byte) (*parcel, error) {
 	p, err := decodeStored(stored)
 	if err != nil {
-		return nil, false, corrupt("block %d of line %d: %s", seq, line, err)
+		return nil, corrupt("block %d of line %d: %s", seq, line, err)
 	}
 	for i, r := range p.revs {
 		if p.payloads[i] != nil || r.Deleted {
@@ -205,13 +335,13 @@ func wholeBundle(stored Bundle, line uint32, seq uint64, loads map[loc][]byte) (
 		}
 		load, ok := loads[loc{line, seq, uint32(i)}]
 		if !ok {
-			return nil, false, corrupt("the value of revision %s is missing", p.block.Revisions[i])
+			return nil, corrupt("the value of revision %s is missing", p.block.Revisions[i])
 		}
 		if p.payloads[i], err = checkPayload(load, r.Value, p.block.Revisions[i]); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
-	return p.encode(-1), signed, nil
+	return p, nil
 }
 
 // Bundle returns an applied block as it goes to peers.
@@ -225,9 +355,13 @@ func (g *Graph) Bundle(id BlockID) (Bundle, error) {
 	if !ok {
 		return nil, fmt.Errorf("block %s: %w", id, ErrNotFound)
 	}
-	s := &sending{line: at.line, next: at.seq, end: at.seq + 1}
+	s := &sending{line: at.line, next: at.seq, end: at.seq + 1, tip: id, most: 1}
 	if err := g.readOutgoing(s); err != nil {
 		return nil, err
 	}
-	return s.page[0].bundle, nil
+	b, err := s.pop()
+	if err != nil {
+		return nil, err
+	}
+	return b.p.encode(-1), nil
 }

@@ -338,10 +338,38 @@ func refusedCases(t *testing.T, a *node, f *forger, foreign *node) map[string]fu
 			_, bundle := g.write(b)
 			return bundle
 		},
-		"another version":  next(func(b *dag.Block) { b.Version = 2 }),
+		"version 0":        next(func(b *dag.Block) { b.Version = 0 }),
 		"time below zero":  next(func(b *dag.Block) { b.Time = -1 }),
 		"dependency twice": next(func(b *dag.Block) { b.Deps = []dag.BlockID{f.prev} }),
 	}
+}
+
+// TestLater: blocks of a later version of the format, and what follows on them,
+// are left out; the rest is applied.
+func TestLater(t *testing.T) {
+	a := foundNode(t, "a")
+	f := newForger(keyOf("writer"), 1)
+	a.setRole(t, f.key.ID(), "writer", dag.RoleWriter)
+	_, first := f.write(f.block(tips(a)...))
+	other := newForger(keyOf("writer"), 2)
+	_, beside := other.write(other.block(tips(a)...))
+	b := f.block()
+	b.Version = 2
+	_, later := f.write(b)
+	onLater, next := f.write(f.block())
+	_, dependent := other.write(other.block(onLater))
+	_, behind := other.write(other.block())
+	if _, err := dag.ReadHeader(later); !errors.Is(err, dag.ErrLater) || errors.Is(err, dag.ErrRefused) {
+		t.Errorf("its header: %v", err)
+	}
+	done, err := a.Apply(t.Context(), []dag.Bundle{first, later, next, beside, dependent, behind})
+	if err != nil || len(done.Blocks) != 2 || done.Later != 4 {
+		t.Errorf("got %+v, %v", done, err)
+	}
+	if _, err := a.Apply(t.Context(), []dag.Bundle{next}); err == nil || errors.Is(err, dag.ErrRefused) {
+		t.Errorf("what follows on it, alone: %v", err)
+	}
+	a.check(t)
 }
 
 // TestVouching: only a block that is taken vouches, only for its own chain, and

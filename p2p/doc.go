@@ -11,7 +11,7 @@
 // is an unsigned LEB128 in its shortest form. A frame is
 //
 //	type     1 byte
-//	length   4 bytes, of the payload
+//	length   varint of at most 4 bytes, of the payload
 //	payload
 //
 //	1 HELLO     version 1 byte (1: the highest that the sender speaks) |
@@ -20,56 +20,89 @@
 //	            for a node without history | digest of the frontier 16 bytes |
 //	            clock 8 bytes, unix milliseconds. 58 bytes in version 1; what
 //	            a later version appends is skipped; 256 bytes at most
-//	2 FRONTIER  for every tip: first 16 bytes of the chain id | seq varint |
-//	            block id 32 bytes; sorted by these, none twice; 16 MiB at most
+//	2 FRONTIER  number of tips varint | a pin for every tip | pins, to the end,
+//	            of what the sender fetches from others now; each list sorted,
+//	            none twice; 4 MiB at most
 //	3 RANGE     length of the chunk varint | the next part of this
 //	            direction's one zstd stream (window 1 MiB at most), flushed:
-//	            it decompresses to exactly the chunk, for each block length
-//	            varint | bundle. 17 MiB of chunk at most
+//	            it decompresses to exactly the chunk. What a chunk is stands
+//	            in the comment of package dag; at most [dag.MaxChunk] bytes
 //	4 DONE      digest of the sender's frontier, 16 bytes
 //	5 REFUSE    reason 1 byte: 1 busy, ask again later; 2 the receiver of this
-//	            sent damaged or unexpected bytes; 3 the sender's store takes
-//	            nothing
+//	            sent damaged or unexpected bytes; 3 the sender's store failed;
+//	            4 the receiver of this sent blocks of which the sender does
+//	            not have what comes before
+//	6 LOCATOR   for each chain: first 8 bytes of its id | number of samples
+//	            varint | for each: seq varint, as the difference to the one
+//	            before | first 16 bytes of the block id. Chains and samples
+//	            sorted, none twice; 512 KiB at most
+//
+// A pin is a block: first 8 bytes of the chain id | seq varint | first 16 bytes
+// of the block id: 25 to 28 bytes for the first two million blocks of a chain.
+// A pin that the receiver knows stands for that block and all before it; one
+// that it does not know says only that there is something to get.
 //
 // The opener sends HELLO and FRONTIER in one flight. The answerer sends HELLO;
-// if the digests are equal, both are done. Else FRONTIER and at once its RANGE
-// frames with all that the opener lacks, in its own arrival order, then DONE.
-// The opener then sends what the answerer lacks, and DONE; the answerer's last
-// DONE says that all of it is on its disk. An opener that expects equality
-// sends HELLO alone and FRONTIER when the digests turn out to differ.
+// if the digests are equal, both are done: 120 bytes in all, and the FRONTIER.
+// Else it sends FRONTIER and at once one flow of RANGE frames with all that the
+// opener lacks, in its own arrival order, then DONE. The opener then sends what
+// the answerer lacks, and DONE; the answerer's last DONE says that all of it is
+// on its disk. An opener that expects equality, or wants to see the answerer's
+// FRONTIER before it tells its own, sends HELLO alone.
 //
 // Other clusters: the answerer sends its HELLO and both sides stop with
 // [OtherClusterError]. A node without history (zero cluster) takes the other's.
 //
-// A chunk is whole blocks, closed after the block that passes 256 KiB and that
-// leaves no chain of the chunk without a signature at its end. The receiver
-// applies it in one batch. There is no session state: what was applied shows
-// in the next frontier, so an interrupted sync goes on from there.
+// A chunk is whole blocks, of which signatures vouch for all. The receiver
+// applies it in one batch. There is no session state: what was applied shows in
+// the next frontier, so an interrupted sync goes on from there. A chunk that
+// does not connect to what is here ends the session, and so do more than 64 MiB
+// of chunks that bring nothing, and a DONE before all tips of the FRONTIER came.
 //
-// Tips are told by the whole block id, so a tip costs about 50 bytes, not 35:
-// with a prefix of the id the receiver would have to find blocks by (chain,
-// seq), which the history does not offer yet.
+// # Divergent chains
 //
-// Divergent chains (two blocks of one chain at one seq): a tip that the other
-// side does not know although it has that seq says nothing about what is
-// common, so the other side sends all it has of that chain, and known blocks
-// are skipped. A tip that is unknown and further than all that this side has
-// of the chain is taken to contain it; if that is wrong, the other side sees
-// the divergence, sends the chain whole, and the next sync has both tips known
-// on both sides. LOCATOR frames, which find the common part in one or two
-// round trips, take the place of "all" in a later version.
+// One chain can have two blocks at one seq: a node that ran twice from one disk
+// wrote them. A tip that this side does not have, on a chain of which it has
+// that seq, says nothing about what is common. Neither does any unknown tip of a
+// chain that has several here or there. A single unknown tip that is further
+// than ours is taken to contain ours; if that is wrong, the other side sees the
+// divergence by our tip.
+//
+// Who sees one says so by LOCATOR: samples of its own chain, the last block and
+// those 1, 2, 4, 8 and so on before it, and what it knows of the other's. The
+// answerer then sends no RANGE in this round, only DONE. The opener, when that
+// came or when a chunk does not connect, begins another round: LOCATOR and
+// FRONTIER. Who has had the samples of a chain knows what is common to within as
+// many blocks as lie behind it. The answerer replies with its own samples,
+// FRONTIER, RANGE and DONE, and so on as above. A sample list that is empty asks
+// for all of the chain. So a divergence costs one more round trip, and at most
+// as many blocks again as it is long. A session has three rounds at most.
+//
+// # Several sessions
+//
+// Two sessions move blocks at a time. What one fetches, the others tell their
+// peers as coming: it is not sent, nor is what comes before it. Where a block
+// then does not connect, the session ends as busy and is made again later.
+//
+// # Later versions
+//
+// Blocks of a later version of the format, and what follows on them, are left
+// out, by gossip and by sync: they can be had after an upgrade. It is nobody's
+// fault, and the rest goes on.
 //
 // # Example of a stream
 //
-//	01 0000003a 01 01 ; HELLO, FRONTIER follows
+//	01 3a 01 01 ; HELLO, FRONTIER follows
 //	   636c757374657220636c757374657220636c757374657220636c757374657221
 //	   646967657374206f66206265666f7265 000001977420dc00
-//	02 00000032 636861696e206f662061206e6f646521 ac02 ; FRONTIER: one tip, seq 300
-//	   626c6f636b20626c6f636b20626c6f636b20626c6f636b20626c6f636b20626c
-//	03 00000012 08 28b52ffd0050 400000 03 6f6e65 03 74776f ; RANGE: "one", "two"
-//	03 0000000a 06 300000 05 7468726565 ; RANGE: "three", same zstd stream
-//	04 00000010 646967657374206f6620616674657221 ; DONE
-//	05 00000001 01 ; REFUSE: busy
+//	02 35 01 636861696e206f66 ac02 626c6f636b20626c6f636b20626c6f63 ; FRONTIER: one tip, seq 300
+//	   636861696e206f66 ad02 6e6578742066726f6d206f7468657273 ; seq 301 is coming
+//	06 2c 636861696e206f66 02 ; LOCATOR: one chain
+//	   00 74686520766572792066697273742031 ac02 626c6f636b20626c6f636b20626c6f63
+//	03 11 07 28b52ffd0050 380000 6f6e652074776f ; RANGE: "one two"
+//	03 09 05 280000 7468726565 ; RANGE: "three", same zstd stream
+//	04 10 646967657374206f6620616674657221 ; DONE
+//	05 01 01 ; REFUSE: busy
 //
 // # Gossip, topic crush/1/CLUSTER
 //

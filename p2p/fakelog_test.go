@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -25,9 +26,11 @@ type fakeLog struct {
 	bundles map[dag.BlockID]dag.Bundle
 	headers map[dag.BlockID]dag.Header
 	tips    map[dag.BlockID]dag.Tip
+	pins    map[dag.Pin]dag.BlockID // of all blocks, or out of date
 	members map[dag.NodeID]bool
 	changed chan struct{}
 	fail    error // what Apply returns, if set
+	reads   int   // the highest version that Apply and fakeReader read; 0: all
 }
 
 func newFakeLog() *fakeLog {
@@ -75,6 +78,18 @@ func fakeHeader(b dag.Bundle) (dag.Header, error) {
 		h.Deps = append(h.Deps, dag.BlockID(b[fakeFixed+32*i:]))
 	}
 	return h, nil
+}
+
+// fakeReader reads headers up to a version, which is the first byte of the
+// payload; 0: of any.
+func fakeReader(version int) func(dag.Bundle) (dag.Header, error) {
+	return func(b dag.Bundle) (dag.Header, error) {
+		h, err := fakeHeader(b)
+		if at := fakeFixed + 32*len(h.Deps); err == nil && version > 0 && len(b) > at && int(b[at]) > version {
+			return h, dag.ErrLater
+		}
+		return h, err
+	}
 }
 
 // write authors a block after prev (zero: the chain's first) that has seen
@@ -162,28 +177,87 @@ func (l *fakeLog) signalLocked() {
 	l.changed = make(chan struct{})
 }
 
-func (l *fakeLog) Missing(ctx context.Context, their []dag.Tip) iter.Seq2[dag.Outgoing, error] {
-	return func(yield func(dag.Outgoing, error) bool) {
+// pinned returns the blocks that have a pin, by it.
+func (l *fakeLog) pinned() map[dag.Pin]dag.BlockID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pins) < len(l.order) {
+		l.pins = make(map[dag.Pin]dag.BlockID, len(l.order))
+		for id, h := range l.headers {
+			l.pins[dag.Tip{Chain: h.Chain, Seq: h.Seq, Block: id}.Pin()] = id
+		}
+	}
+	return l.pins
+}
+
+func (l *fakeLog) Known(pins []dag.Pin) ([]bool, error) {
+	known, here := make([]bool, len(pins)), l.pinned()
+	for i, p := range pins {
+		_, known[i] = here[p]
+	}
+	return known, nil
+}
+
+// Locator walks back from each tip of the chain, at growing distances.
+func (l *fakeLog) Locator(chain dag.ChainStart) ([]dag.Pin, error) {
+	var pins []dag.Pin
+	tips := chainPins(dag.PinsOf(l.Frontier()), chain)
+	here := l.pinned()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, tip := range tips {
+		id := here[tip]
+		for d, next := uint64(0), uint64(0); !id.IsZero(); d++ {
+			h := l.headers[id]
+			if d == next || h.Seq == 0 {
+				pins = append(pins, dag.Tip{Chain: h.Chain, Seq: h.Seq, Block: id}.Pin())
+				next = max(1, 2*d)
+			}
+			id = h.Prev
+		}
+	}
+	slices.SortFunc(pins, dag.Pin.Compare)
+	return slices.Compact(pins), nil
+}
+
+// Chunks yields chunks that are lists of bundles.
+func (l *fakeLog) Chunks(ctx context.Context, known []dag.Pin) iter.Seq2[dag.Chunk, error] {
+	return func(yield func(dag.Chunk, error) bool) {
 		unsigned := make(map[dag.ChainID]bool)
-		for _, b := range l.missing(their) {
+		var chunk []dag.Bundle
+		size := 0
+		for _, b := range l.missing(known) {
 			h, _ := fakeHeader(b)
 			if delete(unsigned, h.Chain); !h.Signed {
 				unsigned[h.Chain] = true
 			}
-			if !yield(dag.Outgoing{Bundle: b, Whole: len(unsigned) == 0}, ctx.Err()) {
-				return
+			chunk, size = append(chunk, b), size+len(b)
+			if size > fakeChunk && len(unsigned) == 0 {
+				if !yield(dag.Chunk{Parts: [][]byte{appendChunk(nil, chunk)}, Blocks: len(chunk)}, ctx.Err()) {
+					return
+				}
+				chunk, size = nil, 0
 			}
+		}
+		if len(chunk) > 0 {
+			yield(dag.Chunk{Parts: [][]byte{appendChunk(nil, chunk)}, Blocks: len(chunk)}, nil)
 		}
 	}
 }
 
-func (l *fakeLog) missing(their []dag.Tip) []dag.Bundle {
+// fakeChunk is the size at which a chunk is closed.
+const fakeChunk = 256 << 10
+
+func (l *fakeLog) missing(known []dag.Pin) []dag.Bundle {
+	here := l.pinned()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	theirs := make(map[dag.BlockID]bool)
 	var walk []dag.BlockID
-	for _, t := range their {
-		walk = append(walk, t.Block)
+	for _, p := range known {
+		if id, ok := here[p]; ok {
+			walk = append(walk, id)
+		}
 	}
 	for len(walk) > 0 {
 		id := walk[len(walk)-1]
@@ -202,6 +276,14 @@ func (l *fakeLog) missing(their []dag.Tip) []dag.Bundle {
 	return out
 }
 
+func (l *fakeLog) Take(ctx context.Context, _ *dag.Inflow, chunk []byte) (dag.Applied, error) {
+	bundles, err := parseChunk(bytes.Clone(chunk))
+	if err != nil {
+		return dag.Applied{}, fmt.Errorf("%w: %w", dag.ErrRefused, err)
+	}
+	return l.Apply(ctx, bundles)
+}
+
 func (l *fakeLog) Apply(_ context.Context, bundles []dag.Bundle) (dag.Applied, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -211,7 +293,11 @@ func (l *fakeLog) Apply(_ context.Context, bundles []dag.Bundle) (dag.Applied, e
 	batch := make(map[dag.BlockID]dag.Bundle)
 	var applied dag.Applied
 	for _, b := range bundles {
-		h, err := fakeHeader(b)
+		h, err := fakeReader(l.reads)(b)
+		if errors.Is(err, dag.ErrLater) || applied.Later > 0 {
+			applied.Later++
+			continue
+		}
 		if err != nil {
 			return dag.Applied{}, err
 		}
@@ -220,10 +306,12 @@ func (l *fakeLog) Apply(_ context.Context, bundles []dag.Bundle) (dag.Applied, e
 				return dag.Applied{}, &dag.MissingError{Blocks: []dag.BlockID{d}}
 			}
 		}
-		if l.bundles[h.ID] == nil && batch[h.ID] == nil {
-			batch[h.ID] = b
-			applied.Blocks = append(applied.Blocks, h.ID)
+		if l.bundles[h.ID] != nil || batch[h.ID] != nil {
+			applied.Known++
+			continue
 		}
+		batch[h.ID] = b
+		applied.Blocks = append(applied.Blocks, h.ID)
 	}
 	for _, id := range applied.Blocks {
 		l.addLocked(id, batch[id])
@@ -261,6 +349,8 @@ func (l *fakeLog) check(t *testing.T) {
 		seen[id] = true
 	}
 }
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 1)) }
 
 // history returns two logs of one cluster with a common part and a part of
 // their own, written by several chains.

@@ -14,7 +14,11 @@ import (
 // window bounds what a zstd stream may refer back to, on both sides.
 const window = 1 << 20
 
-const headerLen = 5
+// usualChunk is the size beyond which buffers are not kept.
+const usualChunk = 256 << 10
+
+// maxHeader is the longest header of a frame: type and length.
+const maxHeader = 5
 
 // A frameWriter writes the messages of one direction. Its zstd stream begins
 // with the first Range. It is used by one goroutine; close it.
@@ -37,7 +41,7 @@ func (f *frameWriter) close() {
 
 func (f *frameWriter) write(m Message) error {
 	f.buf.Reset()
-	f.buf.Write(make([]byte, headerLen))
+	f.buf.Write(make([]byte, maxHeader))
 	switch m := m.(type) {
 	case Hello:
 		f.buf.Write(appendHello(f.buf.AvailableBuffer(), m))
@@ -51,16 +55,20 @@ func (f *frameWriter) write(m Message) error {
 		f.buf.Write(m.Digest[:])
 	case Refuse:
 		f.buf.WriteByte(byte(m.Reason))
+	case Locator:
+		f.buf.Write(appendLocator(nil, m))
 	}
 	b := f.buf.Bytes()
-	if len(b)-headerLen > m.frame().limit() {
-		return fmt.Errorf("write %v: %d bytes, limit %d", m.frame(), len(b)-headerLen, m.frame().limit())
+	size := len(b) - maxHeader
+	if size > m.frame().limit() {
+		return fmt.Errorf("write %v: %d bytes, limit %d", m.frame(), size, m.frame().limit())
 	}
+	b = b[maxHeader-1-uvarintLen(uint64(size)):]
 	b[0] = byte(m.frame())
-	binary.BigEndian.PutUint32(b[1:], uint32(len(b)-headerLen))
+	binary.PutUvarint(b[1:], uint64(size))
 	n, err := f.w.Write(b)
 	f.bytes += int64(n)
-	if f.buf.Cap() > 2*chunkGoal {
+	if f.buf.Cap() > 2*usualChunk {
 		f.buf = bytes.Buffer{}
 	}
 	return err
@@ -76,19 +84,23 @@ func (f *frameWriter) compress(m Range) error {
 		f.zw = zw
 	}
 	size := 0
-	for _, b := range m.Bundles {
-		size += chunkSize(b)
+	for _, part := range m.Parts {
+		size += len(part)
 	}
 	f.buf.Write(binary.AppendUvarint(nil, uint64(size)))
-	for _, b := range m.Bundles {
-		if _, err := f.zw.Write(binary.AppendUvarint(nil, uint64(len(b)))); err != nil {
+	for _, part := range m.Parts {
+		if len(part) == 0 {
+			continue
+		}
+		if _, err := f.zw.Write(part); err != nil {
 			return err
 		}
-		if _, err := f.zw.Write(b); err != nil {
+		// What follows is of another kind: it gets a block, and codes, of its own.
+		if err := f.zw.Flush(); err != nil {
 			return err
 		}
 	}
-	return f.zw.Flush()
+	return nil
 }
 
 // A frameReader reads the messages of one direction. It is used by one
@@ -111,14 +123,11 @@ func (f *frameReader) close() {
 }
 
 func (f *frameReader) read() (Message, error) {
-	var header [headerLen]byte
-	n, err := io.ReadFull(f.r, header[:])
-	f.bytes += int64(n)
+	t, size, err := f.readHeader()
 	if err != nil {
 		return nil, err
 	}
-	t, size := frameType(header[0]), binary.BigEndian.Uint32(header[1:])
-	if limit := t.limit(); limit == 0 || size > uint32(limit) {
+	if limit := t.limit(); limit == 0 || size > uint64(limit) {
 		return nil, damaged("%v with %d bytes", t, size)
 	}
 	payload, err := readSized(f.r, int(size))
@@ -127,6 +136,28 @@ func (f *frameReader) read() (Message, error) {
 		return nil, err
 	}
 	return f.parse(t, payload)
+}
+
+// readHeader reads the type and length of a frame.
+func (f *frameReader) readHeader() (t frameType, size uint64, err error) {
+	var header [maxHeader]byte
+	for i := range header {
+		n, err := io.ReadFull(f.r, header[i:i+1])
+		if f.bytes += int64(n); err != nil {
+			if i > 0 && err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return 0, 0, err
+		}
+		if i > 0 && header[i] < 0x80 {
+			size, n = uvarint(header[1 : i+1])
+			if n == 0 {
+				break
+			}
+			return frameType(header[0]), size, nil
+		}
+	}
+	return 0, 0, damaged("frame of type %d with a bad length", header[0])
 }
 
 func (f *frameReader) parse(t frameType, payload []byte) (Message, error) {
@@ -147,6 +178,8 @@ func (f *frameReader) parse(t frameType, payload []byte) (Message, error) {
 			return nil, damaged("REFUSE of %d bytes", len(payload))
 		}
 		return Refuse{Reason: Reason(payload[0])}, nil
+	case frameLocator:
+		return messageOr(parseLocator(payload))
 	}
 	return nil, damaged("%v", t)
 }
@@ -158,10 +191,10 @@ func messageOr[M Message](m M, err error) (Message, error) {
 	return m, nil
 }
 
-// expand decompresses one chunk. The bundles are the caller's.
+// expand decompresses one chunk. The bytes are the caller's.
 func (f *frameReader) expand(payload []byte) (Range, error) {
 	size, n := uvarint(payload)
-	if n == 0 || size == 0 || size > maxChunk {
+	if n == 0 || size == 0 || size > dag.MaxChunk {
 		return Range{}, damaged("RANGE with a chunk of %d bytes", size)
 	}
 	f.feed.Reset(payload[n:])
@@ -181,6 +214,5 @@ func (f *frameReader) expand(payload []byte) (Range, error) {
 	if f.feed.Len() > 0 {
 		return Range{}, damaged("RANGE with %d bytes behind its chunk", f.feed.Len())
 	}
-	bundles, err := parseChunk(raw)
-	return Range{Bundles: bundles}, err
+	return Range{Parts: [][]byte{raw}}, nil
 }

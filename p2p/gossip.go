@@ -53,7 +53,7 @@ func appendHead(digest dag.Digest, head dag.BlockID) []byte {
 }
 
 // parseGossip decodes a message and the headers of its blocks. The bundles
-// alias b.
+// alias b. Its errors are errDamaged, or dag.ErrLater, which is nobody's fault.
 func parseGossip(b []byte, header func(dag.Bundle) (dag.Header, error)) (gossipMessage, error) {
 	if len(b) < gossipFixed || len(b) > gossipFixed+maxInline {
 		return gossipMessage{}, damaged("gossip of %d bytes", len(b))
@@ -73,6 +73,9 @@ func parseGossip(b []byte, header func(dag.Bundle) (dag.Header, error)) (gossipM
 	}
 	for _, bundle := range bundles {
 		h, err := header(bundle)
+		if errors.Is(err, dag.ErrLater) {
+			return gossipMessage{}, err
+		}
 		if err != nil {
 			return gossipMessage{}, fmt.Errorf("%w: %w", errDamaged, err)
 		}
@@ -301,9 +304,16 @@ func (h *Host) leaveWith(ctx context.Context, cluster dag.ClusterID) error {
 }
 
 // validate is pubsub's validator: bad bytes are refused and count against the
-// peer that sent them; they are not passed on.
+// peer that sent them; they are not passed on. Blocks of a later version of the
+// format are left to a newer version of crush, and count against nobody.
 func (h *Host) validate(_ context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
 	parsed, err := h.gossip.parse(m.Data)
+	if errors.Is(err, dag.ErrLater) {
+		if h.quiet.due("later", from) {
+			h.log.Warn("gossip left out: newer version needed", "peer", from.String(), "cause", err)
+		}
+		return pubsub.ValidationIgnore
+	}
 	if err != nil {
 		if h.quiet.due("gossip", from) {
 			h.log.Warn("gossip refused: damaged bytes from the peer", "peer", from.String(), "cause", err)

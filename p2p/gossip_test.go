@@ -3,8 +3,12 @@ package p2p
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"testing"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 
 	"crush/dag"
 )
@@ -12,7 +16,7 @@ import (
 func TestDocumentedGossip(t *testing.T) {
 	raw := documented(t, "Example of a gossip message")
 	m, err := parseGossip(raw, fakeHeader)
-	if err != nil || m.kind != gossipHead || string(m.digest[:]) != "digest of after!" || m.head != exampleMessages()[1].(Frontier).Tips[0].Block {
+	if err != nil || m.kind != gossipHead || string(m.digest[:]) != "digest of after!" || string(m.head[:]) != "block block block block block bl" {
 		t.Errorf("%+v, %v", m, err)
 	}
 	if got := appendHead(m.digest, m.head); !bytes.Equal(got, raw) {
@@ -40,6 +44,36 @@ func TestBadGossip(t *testing.T) {
 		if p := newGossipParser(fakeHeader); p.id(raw) == p.id(good) {
 			t.Errorf("%s takes the place of a good message", name)
 		}
+	}
+}
+
+// A block of a later version counts against nobody, unlike bad bytes.
+func TestLaterGossip(t *testing.T) {
+	l := newFakeLog()
+	said := make(lines, 10)
+	h, err := New(Config{Key: keyOf(1), State: l, Blocks: l, Chains: l, Gate: l, Logger: slog.New(said), header: fakeReader(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		payload string
+		want    pubsub.ValidationResult
+		line    string
+	}{
+		{"\x01", pubsub.ValidationAccept, ""},
+		{"\x02", pubsub.ValidationIgnore, "gossip left out: newer version needed"},
+	} {
+		data := appendInline(dag.Digest{}, []dag.Bundle{fakeBundle(dag.Header{Chain: dag.ChainID{1}}, []byte(test.payload))})
+		m := &pubsub.Message{Message: &pb.Message{Data: data}}
+		if got := h.validate(t.Context(), "peer", m); got != test.want {
+			t.Errorf("version %x: %v", test.payload, got)
+		}
+		if test.line != "" {
+			said.wait(t, test.line)
+		}
+	}
+	if got := h.validate(t.Context(), "peer", &pubsub.Message{Message: &pb.Message{Data: []byte("x")}}); got != pubsub.ValidationReject {
+		t.Errorf("bad bytes: %v", got)
 	}
 }
 

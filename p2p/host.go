@@ -122,6 +122,7 @@ type Host struct {
 	roster      *roster
 	plan        *plan
 	slots       *slots
+	fetches     *fetches
 	dials       *dials
 	outbox      *outbox
 	gossip      *gossipParser
@@ -146,7 +147,7 @@ func New(cfg Config) (*Host, error) {
 	q := newQuiet(time.Now)
 	h := &Host{
 		cfg: cfg, log: cfg.Logger, id: cfg.Key.ID(), self: peerOf(cfg.Key.ID()), quiet: q,
-		gate: newGatekeeper(cfg.Gate, cfg.Logger, q), roster: newRoster(), plan: newPlan(), slots: newSlots(),
+		gate: newGatekeeper(cfg.Gate, cfg.Logger, q), roster: newRoster(), plan: newPlan(), slots: newSlots(), fetches: newFetches(),
 		dials: newDials(), outbox: newOutbox(), gossip: newGossipParser(cfg.header), questions: newQuestions(), heldStreams: newHeldStreams(),
 		ready: make(chan struct{}), stopped: make(chan struct{}),
 	}

@@ -31,6 +31,7 @@ const (
 	restHit  = 5 * time.Millisecond // a block that gossip only names needs a session of its own
 	restMin  = 250 * time.Millisecond
 	restMax  = 10 * time.Second
+	restLong = 5 * time.Minute // after one that showed that a newer version is needed
 	busyWait = 200 * time.Millisecond
 )
 
@@ -107,6 +108,15 @@ func (p *plan) done(id peer.ID, now time.Time, hit bool) {
 		p.rest[id] = rest{now.Add(backoff(restMin, restMax, misses, rand.Float64())), misses + 1}
 	}
 	p.signal()
+}
+
+// hold keeps a peer at rest until a time.
+func (p *plan) hold(id peer.ID, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.rest[id]
+	r.until = until
+	p.rest[id] = r
 }
 
 // backoff is the wait before try number n (0 the first): least doubled n

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -99,11 +100,16 @@ func (r *receiver) hint(a arrival, here bool, ours dag.Digest) {
 	}
 }
 
-// apply applies blocks in causal order. Bad ones do not keep the others out.
+// apply applies blocks in causal order, so many at once as a batch may hold.
 func (r *receiver) apply(ctx context.Context, blocks []block) {
-	if len(blocks) == 0 {
-		return
+	for batch := range slices.Chunk(blocks, batchBlocks) {
+		r.applyBatch(ctx, batch)
 	}
+}
+
+// applyBatch applies blocks in causal order. Bad ones do not keep the others
+// out.
+func (r *receiver) applyBatch(ctx context.Context, blocks []block) {
 	bundles := make([]dag.Bundle, len(blocks))
 	for i, b := range blocks {
 		bundles[i] = b.bundle
@@ -114,7 +120,7 @@ func (r *receiver) apply(ctx context.Context, blocks []block) {
 	case err == nil, ctx.Err() != nil:
 	case (gap || errors.Is(err, dag.ErrRefused)) && len(blocks) > 1:
 		for _, b := range blocks {
-			r.apply(ctx, []block{b})
+			r.applyBatch(ctx, []block{b})
 		}
 	case gap: // sync brings it
 	case errors.Is(err, dag.ErrRefused):

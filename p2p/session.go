@@ -1,7 +1,6 @@
 package p2p
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,13 +24,20 @@ type State interface {
 }
 
 // Blocks is where blocks come from and go to. Implemented by dag.Graph.
+// All methods may be called from any goroutine.
 type Blocks interface {
-	// Missing yields what a peer with these tips lacks, in arrival order.
-	// The loop's body may wait for the network: Missing must hold no lock
-	// that readers or writers need. Tips unknown here are ignored.
-	Missing(ctx context.Context, their []dag.Tip) iter.Seq2[dag.Outgoing, error]
-	// Apply applies bundles in causal order in one durable batch and skips
-	// what is here already. It may keep the bundles.
+	// Known reports for each pin whether its block is applied here.
+	Known(pins []dag.Pin) ([]bool, error)
+	// Locator returns pins along a chain, in order, none twice.
+	Locator(chain dag.ChainStart) ([]dag.Pin, error)
+	// Chunks yields what a node with the pinned blocks lacks, as one flow. The
+	// loop's body may wait for the network: Chunks must hold no lock that
+	// readers or writers need. Pins unknown here are ignored.
+	Chunks(ctx context.Context, known []dag.Pin) iter.Seq2[dag.Chunk, error]
+	// Take applies the next chunk of a flow in one durable batch and skips
+	// what is here already. It does not keep the chunk.
+	Take(ctx context.Context, in *dag.Inflow, chunk []byte) (dag.Applied, error)
+	// Apply does the same with blocks that came otherwise. It may keep them.
 	Apply(ctx context.Context, bundles []dag.Bundle) (dag.Applied, error)
 }
 
@@ -57,7 +63,7 @@ type Part uint8
 const (
 	Answer Part = iota
 	Open        // HELLO and FRONTIER in one flight
-	Probe       // HELLO alone: the digests are probably equal
+	Probe       // HELLO alone: the digests are probably equal, or the peer's FRONTIER is wanted first
 	Ask         // only learn who the other is
 )
 
@@ -68,7 +74,18 @@ type Outcome struct {
 	Sent     int        // blocks
 	Received int        // blocks
 	Applied  int        // blocks that were new here
+	Later    int        // blocks that this version cannot read, with what follows on them
+	Rounds   int        // FRONTIERs that this side told
 }
+
+var errBusy = errors.New("other transfers are running")
+
+// The bounds of a session.
+const (
+	maxRounds  = 3        // FRONTIERs of one side
+	maxUseless = 64 << 20 // bytes of chunks that bring nothing
+	minUseless = 4 << 10  // what the smallest of them counts as
+)
 
 // Session is one run of the sync protocol (see the package comment), from one
 // side. It is a state machine: Next gives what is to be sent, Receive takes
@@ -79,17 +96,23 @@ type Outcome struct {
 type Session struct {
 	state  State
 	blocks Blocks
+	claim  *claim
 	part   Part
 	clock  int64
 
 	stage   stage
-	said    Hello // the opener's, unless it only asks
+	said    Hello // by this side, unless it only asks: both judge by it, whatever comes since
 	out     []Message
-	tips    []WireTip // the peer's
-	next    func() (dag.Outgoing, error, bool)
+	told    bool // our FRONTIER of this round is told
+	stale   bool // what is left of the peer's last round may still come
+	follows bool // the opener's FRONTIER comes with its HELLO
+	theirs  view
+	in      dag.Inflow
+	next    func() (dag.Chunk, error, bool)
 	stop    func()
-	pending *dag.Outgoing // read from next, belongs to the next chunk
-	gap     error         // a RANGE did not connect; later ones are dropped
+	useless int   // bytes
+	located int   // LOCATORs that came
+	fault   error // why the peer's blocks are not all here
 	outcome Outcome
 	err     error
 }
@@ -101,7 +124,7 @@ const (
 	awaitHello
 	awaitFrontier
 	sending   // RANGE, DONE
-	receiving // RANGE, DONE
+	receiving // LOCATOR, RANGE, DONE
 	awaitDone // the answerer's last one
 	ended
 )
@@ -109,8 +132,12 @@ const (
 // NewSession returns one side of a session. The clock is the time that HELLO
 // tells, in unix milliseconds.
 func NewSession(state State, blocks Blocks, part Part, clock int64) *Session {
-	return &Session{state: state, blocks: blocks, part: part, clock: clock}
+	return &Session{state: state, blocks: blocks, part: part, clock: clock, theirs: newView()}
 }
+
+// share keeps the session from fetching what others of the same node fetch. It
+// must be called before anything else.
+func (s *Session) share(f *fetches) { s.claim = f.open() }
 
 // Close drops the session at whatever point it is.
 func (s *Session) Close() { s.end(nil) }
@@ -146,9 +173,14 @@ func (s *Session) end(err error) {
 		return
 	}
 	s.stage, s.err = ended, err
+	s.stopSending()
+	s.claim.close()
+}
+
+func (s *Session) stopSending() {
 	if s.stop != nil {
 		s.stop()
-		s.next, s.stop, s.pending = nil, nil, nil
+		s.next, s.stop = nil, nil
 	}
 }
 
@@ -172,12 +204,12 @@ func (s *Session) Next(ctx context.Context) (Message, bool) {
 func (s *Session) begin() {
 	s.stage = awaitHello
 	switch s.part {
-	case Open:
-		s.said = s.hello()
-		s.out = append(s.out, s.said, s.frontier())
-	case Probe:
+	case Open, Probe:
 		s.said = s.hello()
 		s.out = append(s.out, s.said)
+		if s.part == Open {
+			s.tell()
+		}
 	case Ask:
 		s.out = append(s.out, Hello{Version: wireVersion, Ask: true, Clock: s.clock})
 	}
@@ -190,14 +222,26 @@ func (s *Session) hello() Hello {
 	}
 }
 
-func (s *Session) frontier() Frontier {
-	var f Frontier
-	for _, t := range s.state.Frontier() {
-		f.Tips = append(f.Tips, WireTip{Chain: [chainPrefix]byte(t.Chain[:]), Seq: t.Seq, Block: t.Block})
+// tell says what this side has: once a round, with a locator of each chain on
+// which the two sides are known to differ.
+func (s *Session) tell() {
+	if s.locate(); s.stage == ended {
+		return
 	}
-	slices.SortFunc(f.Tips, WireTip.compare)
-	f.Tips = slices.Compact(f.Tips)
-	return f
+	s.out = append(s.out, Frontier{Tips: dag.PinsOf(s.state.Frontier()), Coming: s.claim.coming(s.theirs.lacking)})
+	s.told = true
+	s.outcome.Rounds++
+}
+
+// locate tells our samples of the chains on which the sides are known to differ.
+func (s *Session) locate() {
+	l, err := s.theirs.locate(s.blocks)
+	switch {
+	case err != nil:
+		s.failed(err)
+	case len(l.Chains) > 0:
+		s.out = append(s.out, l)
+	}
 }
 
 // Receive takes a message of the peer. It returns after what came is on disk.
@@ -205,186 +249,236 @@ func (s *Session) Receive(ctx context.Context, m Message) {
 	if s.stage == starting {
 		s.begin()
 	}
+	if !s.accept(ctx, m) {
+		s.Refuse(ReasonDamaged, damaged("unexpected %v", m.frame()))
+	}
+}
+
+// accept reports whether the message may come now.
+func (s *Session) accept(ctx context.Context, m Message) bool {
+	stale := s.stage == awaitFrontier && s.stale
 	switch m := m.(type) {
 	case Refuse:
 		s.end(&RefusedError{m.Reason})
-		return
 	case Hello:
-		if s.stage == awaitHello {
-			s.greet(m)
-			return
+		if s.stage != awaitHello {
+			return false
 		}
+		s.greet(m)
+	case Locator:
+		if s.stage != awaitFrontier && s.stage != receiving && !(s.stage == sending && s.part == Answer) {
+			return false
+		}
+		if s.located++; s.located > maxRounds {
+			return false
+		}
+		s.theirs.hear(m)
 	case Frontier:
-		if s.stage == awaitFrontier {
-			s.learn(m)
-			return
+		again := s.part == Answer && s.told && (s.stage == receiving || s.stage == sending)
+		if s.stage != awaitFrontier && !again {
+			return false
 		}
+		if again {
+			s.stopSending()
+			s.told = false
+		}
+		s.learn(m)
 	case Range:
-		if s.stage == receiving {
-			s.take(ctx, m)
-			return
+		if s.stage != receiving && !stale {
+			return false
 		}
+		s.take(ctx, m, stale)
 	case Done:
-		if s.stage == receiving || s.stage == awaitDone {
-			s.conclude(m)
-			return
+		if stale {
+			s.stale = false
+			return true
 		}
+		if s.stage != receiving && s.stage != awaitDone {
+			return false
+		}
+		s.conclude(m)
 	}
-	s.Refuse(ReasonDamaged, damaged("unexpected %v", m.frame()))
+	return true
 }
 
 func (s *Session) greet(h Hello) {
 	s.outcome.Peer, s.outcome.Digest = h, h.Digest
-	ours := s.said // the answerer has judged by that
 	if s.part == Answer {
-		ours = s.hello()
+		s.said = s.hello()
+	}
+	ours := s.said
+	equal := ours.Digest == h.Digest
+	other := ours.Cluster != h.Cluster && !ours.Cluster.IsZero() && !h.Cluster.IsZero()
+	last := equal || other || s.part == Ask || h.Ask
+	if s.part == Answer && (last || !h.Follows) {
 		s.out = append(s.out, ours)
 	}
-	if s.part == Ask || h.Ask {
+	switch {
+	case s.part == Ask || h.Ask:
 		s.end(nil)
-		return
-	}
-	if ours.Cluster != h.Cluster && !ours.Cluster.IsZero() && !h.Cluster.IsZero() {
+	case other:
 		s.end(&OtherClusterError{Ours: ours.Cluster, Theirs: h.Cluster})
-		return
-	}
-	if ours.Digest == h.Digest {
+	case equal:
 		s.end(nil)
-		return
-	}
-	if s.part == Answer {
-		s.out = append(s.out, s.frontier())
-	}
-	s.stage = awaitFrontier
-}
-
-func (s *Session) learn(f Frontier) {
-	s.tips = f.Tips
-	switch s.part {
-	case Answer:
-		s.stage = sending
-	case Probe:
-		s.out = append(s.out, s.frontier())
-		s.stage = receiving
 	default:
-		s.stage = receiving
+		s.stage, s.follows = awaitFrontier, h.Follows
+		if s.part == Answer && !h.Follows {
+			s.tell()
+		}
 	}
 }
 
-// take applies a chunk. Blocks that do not connect are dropped, with all that
-// follows, but this side still sends its own: that is what lets the peer see
-// where the two histories part.
-func (s *Session) take(ctx context.Context, r Range) {
-	s.outcome.Received += len(r.Bundles)
-	if s.gap != nil {
+// learn takes the peer's FRONTIER: the other half of a round.
+func (s *Session) learn(f Frontier) {
+	if !s.told && s.outcome.Rounds == maxRounds {
+		s.Refuse(ReasonDamaged, damaged("no common history after %d FRONTIERs", maxRounds))
 		return
 	}
-	applied, err := s.blocks.Apply(ctx, r.Bundles)
-	s.outcome.Applied += len(applied.Blocks)
-	if _, gap := errors.AsType[*dag.MissingError](err); gap {
-		s.gap = fmt.Errorf("apply blocks of the peer: %w", err)
+	s.in = dag.Inflow{}
+	s.theirs.tips, s.theirs.coming = f.Tips, f.Coming
+	if err := s.theirs.weigh(dag.PinsOf(s.state.Frontier()), s.blocks); err != nil {
+		s.failed(err)
 		return
+	}
+	if !s.claim.take(s.theirs.lacking, s.told) {
+		s.Refuse(ReasonBusy, errBusy)
+		return
+	}
+	if s.part == Answer && s.follows && s.outcome.Rounds == 0 {
+		s.out = append(s.out, s.said)
+	}
+	s.stage = receiving
+	if !s.told {
+		s.tell()
+	} else if s.part == Answer {
+		s.locate()
 	}
 	switch {
-	case err == nil:
+	case s.part != Answer || s.stage == ended:
+	case len(s.theirs.doubt) == 0:
+		s.stage = sending
+	default: // nothing can be sent before the opener has told its samples
+		s.out = append(s.out, Done{s.state.Digest()})
+	}
+}
+
+// again begins another round, if what the sides know of each other is not
+// enough to tell what is missing.
+func (s *Session) again() bool {
+	if s.part == Answer || !s.theirs.open() {
+		return false
+	}
+	if s.outcome.Rounds == maxRounds {
+		s.Refuse(ReasonDamaged, damaged("no common history after %d FRONTIERs", maxRounds))
+		return true
+	}
+	s.stage = awaitFrontier
+	s.tell()
+	return true
+}
+
+// take applies a chunk.
+func (s *Session) take(ctx context.Context, r Range, stale bool) {
+	chunk := r.bytes()
+	if stale {
+		s.waste(len(chunk))
+		return
+	}
+	applied, err := s.blocks.Take(ctx, &s.in, chunk)
+	s.outcome.Applied += len(applied.Blocks)
+	s.outcome.Later += applied.Later
+	s.outcome.Received += len(applied.Blocks) + applied.Known + applied.Later
+	_, gap := errors.AsType[*dag.MissingError](err)
+	switch {
+	case gap && s.again():
+		s.stale = true // what follows on the gap comes again, from where the chains part
+	case gap && s.claim.waits():
+		s.Refuse(ReasonBusy, errBusy) // another session fetches what is missing
+	case gap:
+		s.Refuse(ReasonGap, fmt.Errorf("apply blocks of the peer: %w", err))
 	case errors.Is(err, dag.ErrRefused):
 		s.Refuse(ReasonDamaged, fmt.Errorf("apply blocks of the peer: %w", err))
-	default:
+	case err != nil:
 		s.Refuse(ReasonStore, fmt.Errorf("apply blocks of the peer: %w", err))
+	case applied.Unvouched > 0:
+		s.fault = fmt.Errorf("%w: %d blocks that nobody signed", dag.ErrRefused, applied.Unvouched)
+		s.waste(len(chunk))
+	case len(applied.Blocks) == 0:
+		s.waste(len(chunk))
+	}
+}
+
+// waste counts what came and was of no use: a little comes when two peers send
+// the same, much only from one that does nothing else.
+func (s *Session) waste(n int) {
+	if s.useless += n + minUseless; s.useless > maxUseless {
+		s.Refuse(ReasonDamaged, damaged("%d bytes of blocks that are here already, or cannot be", s.useless))
 	}
 }
 
 func (s *Session) conclude(d Done) {
 	s.outcome.Digest = d.Digest
-	switch {
-	case s.stage == awaitDone:
-		s.end(s.gap)
-	case s.part == Answer:
-		s.out = append(s.out, Done{s.state.Digest()})
-		s.end(s.gap)
-	default:
-		s.stage = sending
+	if s.stage == awaitDone {
+		s.end(s.fault)
+		return
 	}
+	if s.again() {
+		return
+	}
+	if err := s.backed(); err != nil {
+		s.failed(err)
+		return
+	}
+	if s.part == Answer {
+		s.out = append(s.out, Done{s.state.Digest()})
+		s.end(s.fault)
+		return
+	}
+	s.stage = sending
 }
+
+// backed notes whether the peer has sent what its FRONTIER names.
+func (s *Session) backed() error {
+	if s.fault != nil || s.claim.waits() || len(s.theirs.doubt) > 0 {
+		return nil
+	}
+	if s.outcome.Later > 0 {
+		s.fault = fmt.Errorf("%d blocks are left out: %w", s.outcome.Later, dag.ErrLater)
+		return nil
+	}
+	known, err := s.blocks.Known(s.theirs.lacking)
+	if i := slices.Index(known, false); err == nil && i >= 0 {
+		s.fault = damaged("FRONTIER with %s, which did not come", s.theirs.lacking[i])
+	}
+	return err
+}
+
+func (s *Session) failed(err error) { s.Refuse(ReasonStore, fmt.Errorf("read our history: %w", err)) }
 
 // fill puts the next chunk, or DONE, into out.
 func (s *Session) fill(ctx context.Context) {
 	if s.next == nil {
-		s.next, s.stop = iter.Pull2(s.blocks.Missing(ctx, s.known()))
+		// What came since counts too.
+		if err := s.theirs.weigh(dag.PinsOf(s.state.Frontier()), s.blocks); err != nil {
+			s.failed(err)
+			return
+		}
+		s.next, s.stop = iter.Pull2(s.blocks.Chunks(ctx, s.theirs.known))
 	}
-	chunk, err := s.chunk()
-	if err != nil {
+	chunk, err, ok := s.next()
+	switch {
+	case ok && err != nil:
 		s.Refuse(ReasonStore, fmt.Errorf("read blocks for the peer: %w", err))
 		return
-	}
-	if len(chunk) > 0 {
-		s.outcome.Sent += len(chunk)
-		s.out = append(s.out, Range{chunk})
+	case ok:
+		s.outcome.Sent += chunk.Blocks
+		s.out = append(s.out, Range{chunk.Parts})
 		return
 	}
+	s.stopSending()
 	s.out = append(s.out, Done{s.state.Digest()})
 	s.stage = receiving
 	if s.part != Answer {
 		s.stage = awaitDone
 	}
-}
-
-// chunk returns the next whole blocks for the peer, none at the end.
-func (s *Session) chunk() ([]dag.Bundle, error) {
-	var chunk []dag.Bundle
-	size, whole := 0, false
-	for size <= chunkGoal || !whole {
-		b := s.pending
-		if s.pending = nil; b == nil {
-			read, err, ok := s.next()
-			if err != nil || !ok {
-				return chunk, err
-			}
-			b = &read
-		}
-		if size += chunkSize(b.Bundle); size > maxChunk && len(chunk) > 0 {
-			s.pending = b
-			return chunk, nil
-		}
-		chunk, whole = append(chunk, b.Bundle), b.Whole
-	}
-	return chunk, nil
-}
-
-// known is what the peer is taken to have, as tips that this side knows: its
-// tips that are here, and all of a chain of which it has more than is here.
-// A tip that is neither shows a divergence and says nothing.
-func (s *Session) known() []dag.Tip {
-	ours := make(map[[chainPrefix]byte][]dag.Tip)
-	for _, t := range s.state.Frontier() {
-		prefix := [chainPrefix]byte(t.Chain[:])
-		ours[prefix] = append(ours[prefix], t)
-	}
-	var known []dag.Tip
-	for _, t := range s.tips {
-		here := ours[t.Chain]
-		switch {
-		case len(here) == 0: // nothing of this chain to send
-		case s.state.Have(t.Block):
-			known = append(known, dag.Tip{Chain: here[0].Chain, Seq: t.Seq, Block: t.Block})
-		case t.Seq > last(here):
-			known = append(known, here...)
-		}
-	}
-	slices.SortFunc(known, func(a, b dag.Tip) int {
-		if c := bytes.Compare(a.Block[:], b.Block[:]); c != 0 {
-			return c
-		}
-		return bytes.Compare(a.Chain[:], b.Chain[:])
-	})
-	return slices.Compact(known)
-}
-
-// last is the highest seq of the tips.
-func last(tips []dag.Tip) uint64 {
-	var seq uint64
-	for _, t := range tips {
-		seq = max(seq, t.Seq)
-	}
-	return seq
 }

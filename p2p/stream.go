@@ -27,8 +27,6 @@ type cutError struct{ cause error }
 func (e *cutError) Error() string { return "the peer stopped in the middle: " + e.cause.Error() }
 func (e *cutError) Unwrap() error { return e.cause }
 
-var errBusy = errors.New("two transfers are running")
-
 // transfer is one session on its stream. It is used by one goroutine.
 type transfer struct {
 	h       *Host
@@ -98,23 +96,34 @@ func (h *Host) answer(ctx context.Context, stream network.Stream) {
 func (t *transfer) run(ctx context.Context) error {
 	t.begun = t.h.cfg.Clock()
 	t.session = NewSession(t.h.cfg.State, t.h.cfg.Blocks, t.part, t.begun.UnixMilli())
+	if t.part != Ask {
+		t.session.share(t.h.fetches)
+	}
 	err := t.drive(ctx)
 	t.record()
 	return err
 }
 
 // drive moves messages between the session and the stream until the session
-// ends or the line breaks.
+// ends or the line breaks. What the peer says is read at once, also while this
+// side is sending: it can change what is to be sent.
 func (t *transfer) drive(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { t.stream.Reset() })()
-	defer t.finish()
+	in := t.listen()
+	defer t.finish(in)
 	defer t.session.Close()
 	out := bufio.NewWriterSize(t.stream, 32<<10)
-	w, r := newFrameWriter(out), newFrameReader(bufio.NewReaderSize(t.stream, 32<<10))
+	w := newFrameWriter(out)
 	defer w.close()
-	defer r.close()
 	for {
+		t.stream.SetReadDeadline(time.Time{})
 		for t.broken == nil {
+			if h, ok := t.overhear(in); ok {
+				if err := t.receive(ctx, h); err != nil {
+					return err
+				}
+				continue
+			}
 			m, ok := t.session.Next(ctx)
 			if !ok {
 				break
@@ -126,21 +135,81 @@ func (t *transfer) drive(ctx context.Context) error {
 			break
 		}
 		t.stream.SetReadDeadline(time.Now().Add(t.h.cfg.IdleTimeout))
-		m, err := r.read()
-		if err != nil {
-			if !errors.Is(err, errDamaged) {
-				return t.cut(ctx, errors.Join(t.broken, err))
-			}
-			t.session.Refuse(ReasonDamaged, err)
-			continue
+		if err := t.receive(ctx, <-in.heard); err != nil {
+			return err
 		}
-		t.session.Receive(ctx, m)
-		t.admit(m)
 	}
 	if err := t.session.Err(); err != nil || t.broken == nil {
 		return err
 	}
 	return t.cut(ctx, t.broken)
+}
+
+// overhear returns what the peer has said already. What an ended session still
+// has to say comes first.
+func (t *transfer) overhear(in *listener) (h heard, ok bool) {
+	if t.session.Ended() {
+		return h, false
+	}
+	select {
+	case h = <-in.heard:
+		return h, true
+	default:
+		return h, false
+	}
+}
+
+// receive gives the session what was heard. The error is of the line.
+func (t *transfer) receive(ctx context.Context, h heard) error {
+	switch {
+	case h.err == nil:
+		t.session.Receive(ctx, h.message)
+		t.admit(h.message)
+	case errors.Is(h.err, errDamaged):
+		t.session.Refuse(ReasonDamaged, h.err)
+	default:
+		return t.cut(ctx, errors.Join(t.broken, h.err))
+	}
+	return nil
+}
+
+// heard is a message of the peer, or why there are no more.
+type heard struct {
+	message Message
+	err     error
+}
+
+// listener reads a stream ahead by one message.
+type listener struct {
+	heard chan heard
+	quit  chan struct{} // closed when nobody takes any more
+	ended chan struct{} // closed when nothing is read any more
+}
+
+// listen reads the stream until finish.
+func (t *transfer) listen() *listener {
+	l := &listener{heard: make(chan heard), quit: make(chan struct{}), ended: make(chan struct{})}
+	go func() {
+		defer close(l.ended)
+		in := bufio.NewReaderSize(t.stream, 32<<10)
+		r := newFrameReader(in)
+		defer r.close()
+		for more := true; more; {
+			m, err := r.read()
+			more = err == nil
+			select {
+			case l.heard <- heard{m, err}:
+			case <-l.quit:
+				more = false
+			}
+		}
+		<-l.quit
+		_, err := io.CopyN(io.Discard, in, maxFrontier+maxRange)
+		if err != io.EOF {
+			t.stream.Reset()
+		}
+	}()
+	return l
 }
 
 func (t *transfer) send(write func() error) {
@@ -153,12 +222,11 @@ func (t *transfer) send(write func() error) {
 
 // finish closes the stream. What the peer is still sending is thrown away
 // first: it reads what this side said only after it has sent its flight.
-func (t *transfer) finish() {
+func (t *transfer) finish(in *listener) {
 	t.stream.CloseWrite()
 	t.stream.SetReadDeadline(time.Now().Add(finishTimeout))
-	if _, err := io.CopyN(io.Discard, t.stream, maxFrontier+maxRange); err != io.EOF {
-		t.stream.Reset()
-	}
+	close(in.quit)
+	<-in.ended
 	t.stream.Close()
 }
 
@@ -224,6 +292,8 @@ func (h *Host) report(ctx context.Context, id peer.ID, o Outcome, err error) {
 	case err == nil, ctx.Err() != nil, errors.Is(err, errBusy), isRefused && refused.Reason == ReasonBusy:
 	case isOther:
 		say("cluster", "sync refused: other cluster", "theirs", other.Theirs.String(), "ours", other.Ours.String())
+	case errors.Is(err, dag.ErrLater):
+		say("later", "sync incomplete: newer version needed", "cause", err)
 	case errors.Is(err, errDamaged), errors.Is(err, dag.ErrRefused):
 		say("damaged", "sync refused: damaged bytes from the peer", "cause", err)
 	case isRefused:

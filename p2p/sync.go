@@ -86,13 +86,16 @@ func (h *Host) runOne(ctx context.Context, id peer.ID) {
 	ours := h.cfg.State.Digest()
 	e, _ := h.roster.get(id)
 	part := Open
-	if e.told && e.digest == ours {
+	if e.told && e.digest == ours || !h.fetches.alone() {
 		part = Probe
 	}
 	o, err := h.sync(ctx, id, part)
 	h.report(ctx, id, o, err)
 	now := time.Now()
 	h.plan.done(id, now, err == nil)
+	if errors.Is(err, dag.ErrLater) {
+		h.plan.hold(id, now.Add(restLong))
+	}
 	refused, busy := errors.AsType[*RefusedError](err)
 	switch {
 	case errors.Is(err, errBusy), busy && refused.Reason == ReasonBusy:

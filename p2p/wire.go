@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -18,14 +17,13 @@ const wireVersion = 1
 
 // Limits, tested before anything is allocated for what they limit.
 const (
-	helloLen    = 58       // payload of a HELLO of version 1
-	maxHello    = 256      // payload of any HELLO
-	maxFrontier = 16 << 20 // payload of a FRONTIER
-	chunkGoal   = 256 << 10
-	maxChunk    = dag.MaxBlock + 1<<20 // decompressed
-	maxRange    = maxChunk + 64<<10    // payload of a RANGE
-	chainPrefix = 16
-	minTip      = chainPrefix + 1 + 32
+	helloLen    = 58                     // payload of a HELLO of version 1
+	maxHello    = 256                    // payload of any HELLO
+	maxFrontier = 4 << 20                // payload of a FRONTIER: of some 150,000 tips
+	maxLocator  = 512 << 10              // payload of a LOCATOR
+	maxSamples  = 16 << 10               // pins in a LOCATOR that is sent
+	maxRange    = dag.MaxChunk + 512<<10 // payload of a RANGE
+	minPin      = 8 + 1 + 16
 )
 
 // errDamaged marks bytes of a peer that are not what the protocol says.
@@ -35,7 +33,7 @@ func damaged(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errDamaged, fmt.Sprintf(format, args...))
 }
 
-// A Message is one of Hello, Frontier, Range, Done, Refuse.
+// A Message is one of Hello, Frontier, Range, Done, Refuse, Locator.
 type Message interface{ frame() frameType }
 
 type frameType uint8
@@ -46,11 +44,12 @@ const (
 	frameRange
 	frameDone
 	frameRefuse
+	frameLocator
 )
 
 // String names the frame as the package comment does.
 func (t frameType) String() string {
-	names := [...]string{"HELLO", "FRONTIER", "RANGE", "DONE", "REFUSE"}
+	names := [...]string{"HELLO", "FRONTIER", "RANGE", "DONE", "REFUSE", "LOCATOR"}
 	if t == 0 || int(t) > len(names) {
 		return fmt.Sprintf("frame of type %d", uint8(t))
 	}
@@ -70,6 +69,8 @@ func (t frameType) limit() int {
 		return len(dag.Digest{})
 	case frameRefuse:
 		return 1
+	case frameLocator:
+		return maxLocator
 	}
 	return 0
 }
@@ -84,18 +85,34 @@ type Hello struct {
 	Clock   int64 // unix milliseconds
 }
 
-// Frontier is the tips of all that a node has applied, sorted and distinct.
-type Frontier struct{ Tips []WireTip }
-
-// WireTip is a tip as it is told to a peer.
-type WireTip struct {
-	Chain [chainPrefix]byte // start of the chain id
-	Seq   uint64
-	Block dag.BlockID
+// Frontier is where a node stands. Both lists are sorted and distinct.
+type Frontier struct {
+	Tips   []dag.Pin // of all that it has applied
+	Coming []dag.Pin // of what it fetches from others now: not to be sent
 }
 
-// Range is a chunk of whole blocks in causal order.
-type Range struct{ Bundles []dag.Bundle }
+// Locator tells along which blocks chains run, so that the other side finds
+// where its own part from them.
+type Locator struct{ Chains []Trail }
+
+// Trail is pins along one chain, sorted and distinct; none if there would be
+// too many.
+type Trail struct {
+	Chain dag.ChainStart
+	Pins  []dag.Pin
+}
+
+// Range is a chunk of whole blocks in causal order, in parts that follow on
+// one another.
+type Range struct{ Parts [][]byte }
+
+// bytes puts the parts together.
+func (r Range) bytes() []byte {
+	if len(r.Parts) == 1 {
+		return r.Parts[0]
+	}
+	return slices.Concat(r.Parts...)
+}
 
 // Done ends a direction: all of it was sent, and what came is on disk.
 type Done struct{ Digest dag.Digest }
@@ -108,6 +125,7 @@ func (Frontier) frame() frameType { return frameFrontier }
 func (Range) frame() frameType    { return frameRange }
 func (Done) frame() frameType     { return frameDone }
 func (Refuse) frame() frameType   { return frameRefuse }
+func (Locator) frame() frameType  { return frameLocator }
 
 // Reason says why a session was refused.
 type Reason uint8
@@ -116,7 +134,8 @@ type Reason uint8
 const (
 	ReasonBusy    Reason = 1 // ask again later
 	ReasonDamaged Reason = 2 // the receiver of REFUSE sent bad bytes
-	ReasonStore   Reason = 3 // the sender's store takes nothing
+	ReasonStore   Reason = 3 // the sender's store takes nothing, or gives nothing
+	ReasonGap     Reason = 4 // the receiver of REFUSE sent blocks that follow on none that are here
 )
 
 // String says the reason from the point of view of the refused side.
@@ -127,7 +146,9 @@ func (r Reason) String() string {
 	case ReasonDamaged:
 		return "it found our bytes damaged"
 	case ReasonStore:
-		return "its store takes no writes"
+		return "its store failed"
+	case ReasonGap:
+		return "it lacks what comes before our blocks"
 	}
 	return fmt.Sprintf("reason %d", uint8(r))
 }
@@ -168,44 +189,101 @@ func parseHello(b []byte) (Hello, error) {
 	return h, nil
 }
 
-func (t WireTip) compare(u WireTip) int {
-	return cmp.Or(
-		bytes.Compare(t.Chain[:], u.Chain[:]),
-		cmp.Compare(t.Seq, u.Seq),
-		bytes.Compare(t.Block[:], u.Block[:]),
-	)
+func appendPin(b []byte, p dag.Pin) []byte {
+	b = append(b, p.Chain[:]...)
+	b = binary.AppendUvarint(b, p.Seq)
+	return append(b, p.Block[:]...)
+}
+
+func parsePin(b []byte) (p dag.Pin, rest []byte, err error) {
+	n := copy(p.Chain[:], b)
+	seq, m := uvarint(b[n:])
+	rest = b[n+m:]
+	if m == 0 || len(rest) < len(p.Block) {
+		return p, nil, damaged("pin with a bad seq, or short")
+	}
+	p.Seq = seq
+	return p, rest[copy(p.Block[:], rest):], nil
 }
 
 func appendFrontier(b []byte, f Frontier) []byte {
-	for _, t := range f.Tips {
-		b = append(b, t.Chain[:]...)
-		b = binary.AppendUvarint(b, t.Seq)
-		b = append(b, t.Block[:]...)
+	b = binary.AppendUvarint(b, uint64(len(f.Tips)))
+	for _, p := range f.Tips {
+		b = appendPin(b, p)
+	}
+	for _, p := range f.Coming {
+		b = appendPin(b, p)
 	}
 	return b
 }
 
 func parseFrontier(b []byte) (Frontier, error) {
-	f := Frontier{Tips: make([]WireTip, 0, len(b)/minTip)}
+	n, m := uvarint(b)
+	if b = b[m:]; m == 0 || n > uint64(len(b)/minPin) {
+		return Frontier{}, damaged("FRONTIER of %d tips in %d bytes", n, len(b))
+	}
+	f := Frontier{Tips: make([]dag.Pin, 0, n)}
 	for len(b) > 0 {
-		if len(b) < minTip {
-			return Frontier{}, damaged("FRONTIER with a tip of %d bytes", len(b))
+		list := &f.Tips
+		if uint64(len(f.Tips)) == n {
+			list = &f.Coming
 		}
-		var t WireTip
-		copy(t.Chain[:], b)
-		seq, n := uvarint(b[chainPrefix:])
-		b = b[chainPrefix+n:]
-		if n == 0 || len(b) < len(t.Block) {
-			return Frontier{}, damaged("FRONTIER with a bad seq or short tip")
+		p, rest, err := parsePin(b)
+		if err != nil {
+			return Frontier{}, err
 		}
-		t.Seq = seq
-		b = b[copy(t.Block[:], b):]
-		if last := len(f.Tips) - 1; last >= 0 && f.Tips[last].compare(t) >= 0 {
+		if last := len(*list) - 1; last >= 0 && (*list)[last].Compare(p) >= 0 {
 			return Frontier{}, damaged("FRONTIER out of order")
 		}
-		f.Tips = append(f.Tips, t)
+		*list, b = append(*list, p), rest
+	}
+	if uint64(len(f.Tips)) < n {
+		return Frontier{}, damaged("FRONTIER of %d tips with %d", n, len(f.Tips))
 	}
 	return f, nil
+}
+
+func appendLocator(b []byte, l Locator) []byte {
+	for _, t := range l.Chains {
+		b = append(b, t.Chain[:]...)
+		b = binary.AppendUvarint(b, uint64(len(t.Pins)))
+		seq := uint64(0)
+		for _, p := range t.Pins {
+			b = binary.AppendUvarint(b, p.Seq-seq)
+			b = append(b, p.Block[:]...)
+			seq = p.Seq
+		}
+	}
+	return b
+}
+
+func parseLocator(b []byte) (l Locator, err error) {
+	for len(b) > 0 {
+		var t Trail
+		n := copy(t.Chain[:], b)
+		count, m := uvarint(b[n:])
+		b = b[n+m:]
+		if last := len(l.Chains) - 1; m == 0 || last >= 0 && bytes.Compare(l.Chains[last].Chain[:], t.Chain[:]) >= 0 {
+			return l, damaged("LOCATOR cut or out of order")
+		}
+		seq := uint64(0)
+		for range count {
+			p := dag.Pin{Chain: t.Chain}
+			more, m := uvarint(b)
+			if b = b[m:]; m == 0 || len(b) < len(p.Block) || seq+more < seq {
+				return l, damaged("LOCATOR with a bad seq, or cut")
+			}
+			seq += more
+			p.Seq = seq
+			b = b[copy(p.Block[:], b):]
+			if last := len(t.Pins) - 1; last >= 0 && t.Pins[last].Compare(p) >= 0 {
+				return l, damaged("LOCATOR out of order")
+			}
+			t.Pins = append(t.Pins, p)
+		}
+		l.Chains = append(l.Chains, t)
+	}
+	return l, nil
 }
 
 // uvarint reads a varint in its shortest form; n is 0 if there is none.

@@ -2,13 +2,13 @@ package p2p
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
 	"math"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -23,14 +23,16 @@ func exampleMessages() []Message {
 	h.Version, h.Follows, h.Clock = 1, true, 1_750_000_000_000
 	copy(h.Cluster[:], "cluster cluster cluster cluster!")
 	copy(h.Digest[:], "digest of before")
-	tip := WireTip{Seq: 300}
-	copy(tip.Chain[:], "chain of a node!")
-	copy(tip.Block[:], "block block block block block bl")
+	pin := func(seq uint64, block string) dag.Pin {
+		return dag.Pin{Chain: dag.ChainStart([]byte("chain of")), Seq: seq, Block: dag.BlockStart([]byte(block))}
+	}
+	tip := pin(300, "block block bloc")
 	return []Message{
 		h,
-		Frontier{Tips: []WireTip{tip}},
-		Range{Bundles: []dag.Bundle{dag.Bundle("one"), dag.Bundle("two")}},
-		Range{Bundles: []dag.Bundle{dag.Bundle("three")}},
+		Frontier{Tips: []dag.Pin{tip}, Coming: []dag.Pin{pin(301, "next from others")}},
+		Locator{Chains: []Trail{{Chain: tip.Chain, Pins: []dag.Pin{pin(0, "the very first 1"), tip}}}},
+		Range{Parts: [][]byte{[]byte("one two")}},
+		Range{Parts: [][]byte{[]byte("three")}},
 		Done{Digest: dag.Digest([]byte("digest of after!"))},
 		Refuse{Reason: ReasonBusy},
 	}
@@ -96,8 +98,7 @@ func TestDocumentedStream(t *testing.T) {
 
 // frameOf builds a frame by hand.
 func frameOf(t frameType, payload []byte) []byte {
-	n := len(payload)
-	return append([]byte{byte(t), byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, payload...)
+	return append(binary.AppendUvarint([]byte{byte(t)}, uint64(len(payload))), payload...)
 }
 
 func compressed(t testing.TB, raw []byte, opts ...zstd.EOption) []byte {
@@ -119,7 +120,14 @@ func compressed(t testing.TB, raw []byte, opts ...zstd.EOption) []byte {
 
 func TestBadFrames(t *testing.T) {
 	hello := appendHello(nil, exampleMessages()[0].(Hello))
-	tip := appendFrontier(nil, exampleMessages()[1].(Frontier))
+	pin := appendPin(nil, exampleMessages()[1].(Frontier).Tips[0])
+	tips := func(n byte, pins ...[]byte) []byte {
+		return frameOf(frameFrontier, append([]byte{n}, bytes.Join(pins, nil)...))
+	}
+	trail := func(chain string, n byte, pins ...string) []byte {
+		return append(append([]byte(chain), n), strings.Join(pins, "")...)
+	}
+	locator := func(trails ...[]byte) []byte { return frameOf(frameLocator, bytes.Join(trails, nil)) }
 	change := func(b []byte, at int, to byte) []byte {
 		b = bytes.Clone(b)
 		b[at] = to
@@ -128,7 +136,7 @@ func TestBadFrames(t *testing.T) {
 	zeros := make([]byte, 64<<20)
 	tests := map[string][]byte{
 		"type 0":              frameOf(0, nil),
-		"type 6":              frameOf(6, nil),
+		"type 7":              frameOf(7, nil),
 		"type 255":            frameOf(255, []byte{1}),
 		"long HELLO":          frameOf(frameHello, make([]byte, maxHello+1)),
 		"short HELLO":         frameOf(frameHello, hello[:57]),
@@ -137,13 +145,27 @@ func TestBadFrames(t *testing.T) {
 		"HELLO, unknown flag": frameOf(frameHello, change(hello, 1, 4)),
 		"HELLO, both flags":   frameOf(frameHello, change(hello, 1, 3)),
 		"HELLO before 1970":   frameOf(frameHello, change(hello, 50, 0x80)),
-		"short tip":           frameOf(frameFrontier, tip[:len(tip)-1]),
-		"tip twice":           frameOf(frameFrontier, append(bytes.Clone(tip), tip...)),
-		"tips out of order":   frameOf(frameFrontier, append(bytes.Clone(tip), change(tip, 0, 'a')...)),
-		"long seq":            frameOf(frameFrontier, slices.Concat(tip[:16], []byte{0x80, 0x00}, tip[18:])),
-		"endless seq":         frameOf(frameFrontier, slices.Concat(tip[:16], bytes.Repeat([]byte{0xff}, 40))),
-		"4 GiB FRONTIER":      {byte(frameFrontier), 0xff, 0xff, 0xff, 0xff},
-		"4 GiB RANGE":         {byte(frameRange), 0xff, 0xff, 0xff, 0xff},
+		"empty FRONTIER":      frameOf(frameFrontier, nil),
+		"short pin":           tips(1, pin[:len(pin)-1]),
+		"fewer tips":          tips(2, pin),
+		"tip twice":           tips(2, pin, pin),
+		"tips out of order":   tips(2, pin, change(pin, 0, 'a')),
+		"coming out of order": tips(0, pin, change(pin, 0, 'a')),
+		"long seq":            tips(1, pin[:8], []byte{0x80, 0x00}, pin[10:]),
+		"endless seq":         tips(1, pin[:8], bytes.Repeat([]byte{0xff}, 40)),
+		"many tips":           frameOf(frameFrontier, append([]byte{0xff, 0xff, 0xff, 0xff, 0x0f}, pin...)),
+		"4 GiB FRONTIER":      {byte(frameFrontier), 0xff, 0xff, 0xff, 0xff, 0x0f},
+		"huge FRONTIER":       binary.AppendUvarint([]byte{byte(frameFrontier)}, maxFrontier+1),
+		"4 GiB RANGE":         {byte(frameRange), 0xff, 0xff, 0xff, 0xff, 0x0f},
+		"huge RANGE":          binary.AppendUvarint([]byte{byte(frameRange)}, maxRange+1),
+		"long length":         {byte(frameDone), 0x90, 0x00},
+		"LOCATOR cut":         locator([]byte("chain o")),
+		"LOCATOR without pin": locator(trail("chain of", 1, "\x05block")),
+		"chain twice":         locator(trail("chain of", 0), trail("chain of", 0)),
+		"chains out of order": locator(trail("chain of", 0), trail("a hain of", 0)),
+		"sample twice":        locator(trail("chain of", 2, "\x05block block bloc", "\x00block block bloc")),
+		"samples down":        locator(trail("chain of", 2, "\x05block block bloc", "\x00a lock block bloc")),
+		"seq too far":         locator(trail("chain of", 2, "\x05block block bloc", strings.Repeat("\xff", 9)+"\x01block block bloc")),
 		"empty RANGE":         frameOf(frameRange, nil),
 		"empty chunk":         frameOf(frameRange, []byte{0}),
 		"huge chunk":          frameOf(frameRange, append([]byte{0xff, 0xff, 0xff, 0xff, 0x0f}, compressed(t, zeros)...)),
@@ -152,8 +174,6 @@ func TestBadFrames(t *testing.T) {
 		"no zstd":             frameOf(frameRange, []byte{4, 3, 'o', 'n', 'e'}),
 		"chunk too short":     frameOf(frameRange, append([]byte{5}, compressed(t, []byte{3, 'o', 'n', 'e'})...)),
 		"bytes after chunk":   frameOf(frameRange, append([]byte{4}, append(compressed(t, []byte{3, 'o', 'n', 'e'}), 0)...)),
-		"empty block":         frameOf(frameRange, append([]byte{1}, compressed(t, []byte{0})...)),
-		"block past its end":  frameOf(frameRange, append([]byte{2}, compressed(t, []byte{9, 1})...)),
 		"short DONE":          frameOf(frameDone, make([]byte, 15)),
 		"long DONE":           frameOf(frameDone, make([]byte, 17)),
 		"empty REFUSE":        frameOf(frameRefuse, nil),
@@ -171,7 +191,7 @@ func TestBadFrames(t *testing.T) {
 
 // A frame that announces much and brings little allocates little.
 func TestAllocationFollowsBytes(t *testing.T) {
-	raw := append([]byte{byte(frameRange), 0x01, 0, 0, 0}, make([]byte, 100)...)
+	raw := append(binary.AppendUvarint([]byte{byte(frameRange)}, 16<<20), make([]byte, 100)...)
 	allocated := testing.Benchmark(func(b *testing.B) {
 		for b.Loop() {
 			if _, err := newFrameReader(bytes.NewReader(raw)).read(); err != io.ErrUnexpectedEOF {
@@ -210,7 +230,7 @@ func TestLaterHello(t *testing.T) {
 
 func TestUvarint(t *testing.T) {
 	for _, v := range []uint64{0, 1, 127, 128, 1<<14 - 1, 1 << 14, math.MaxUint64} {
-		b := appendFrontier(nil, Frontier{Tips: []WireTip{{Seq: v}}})[chainPrefix:]
+		b := appendPin(nil, dag.Pin{Seq: v})[len(dag.ChainStart{}):]
 		if got, n := uvarint(b); got != v || n != uvarintLen(v) {
 			t.Errorf("%d: %d in %d bytes", v, got, n)
 		}
@@ -235,6 +255,8 @@ func FuzzFrames(f *testing.F) {
 				again = appendHello(nil, m)
 			case Frontier:
 				again = appendFrontier(nil, m)
+			case Locator:
+				again = appendLocator(nil, m)
 			default:
 				continue
 			}

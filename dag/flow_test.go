@@ -1,0 +1,438 @@
+package dag
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// shuffler makes blocks whose bytes are good, however little sense they make.
+type shuffler struct {
+	*rand.Rand
+	chains []flowChain
+	blocks []BlockID
+	revs   []*Revision
+	ids    []RevisionID
+	time   int64
+}
+
+func (s *shuffler) digest() (d [32]byte) {
+	for i := range d {
+		d[i] = byte(s.Uint32())
+	}
+	return d
+}
+
+func pick[T any](s *shuffler, from []T) T { return from[s.IntN(len(from))] }
+
+// parcel makes the next block: usually of a known chain, with revisions of
+// known keys that have seen known revisions, sometimes of none of these.
+func (s *shuffler) parcel() *parcel {
+	s.time += int64(s.IntN(2000)) - 500
+	b := &Block{Version: blockVersion, Chain: s.digest(), Time: s.time, Salt: Salt(goldenSalt)}
+	b.Salt[0] = byte(s.Uint32())
+	at := s.IntN(len(s.chains) + 1)
+	if at < len(s.chains) {
+		c := s.chains[at]
+		b.Chain, b.Seq, b.Prev = c.id, c.next, c.prev
+		if s.IntN(9) == 0 { // another continuation
+			at = len(s.chains)
+		}
+	} else if s.IntN(2) == 0 {
+		b.Seq, b.Prev = uint64(1+s.IntN(1000)), s.digest()
+	}
+	s.extend(b)
+	p := &parcel{block: b}
+	for i := range s.IntN(6) {
+		s.revision(p, i)
+	}
+	p.id = b.ID()
+	p.sig = bytes.Repeat(p.id[:], 2)
+	c := flowChain{b.Chain, b.Seq + 1, p.id}
+	if at == len(s.chains) {
+		s.chains = append(s.chains, c)
+	}
+	s.chains[at] = c
+	s.blocks = append(s.blocks, p.id)
+	return p
+}
+
+// extend adds what not every block has.
+func (s *shuffler) extend(b *Block) {
+	for range s.IntN(3) * s.IntN(3) {
+		if s.IntN(4) > 0 && len(s.blocks) > 0 {
+			b.Deps = append(b.Deps, pick(s, s.blocks))
+		} else {
+			b.Deps = append(b.Deps, s.digest())
+		}
+	}
+	slices.SortFunc(b.Deps, func(x, y BlockID) int { return bytes.Compare(x[:], y[:]) })
+	b.Deps = slices.Compact(b.Deps)
+	b.Deps = slices.DeleteFunc(b.Deps, func(d BlockID) bool { return d == b.Prev })
+	if b.Seq == 0 {
+		b.Ops = []Op{NewOp(ChainOp{Key: goldenKey.ID(), Nonce: goldenNonce}), NewOp(GenesisOp{Name: "x"})}
+	} else if s.IntN(6) == 0 {
+		b.Ops = []Op{NewOp(RenameOp{Fork: goldenFork, Name: "y"}), {Kind: 77, Body: cbor.RawMessage{0xa1, 0x61, 'z', 0xf6}}}
+	}
+	if s.IntN(6) == 0 {
+		b.Note = &Note{Author: "ann", Message: fmt.Sprint(s.IntN(3))}
+	}
+	if s.IntN(8) == 0 {
+		b.extra = extras{"zz": cbor.RawMessage{0x82, 0x01, 0xf5}}
+	}
+}
+
+func (s *shuffler) revision(p *parcel, i int) {
+	b := p.block
+	load := make([]byte, s.IntN(40)*s.IntN(40))
+	r := &Revision{
+		Key: fmt.Sprint("svc/", s.IntN(30), strings.Repeat("/x", s.IntN(3))), Fork: pick(s, []ForkID{defaultFork, defaultFork, goldenFork, s.digest()}),
+		Kind: uint64(1 + s.IntN(2)), Chain: b.Chain, Seq: b.Seq, Index: uint64(i), Salt: b.Salt, Time: b.Time,
+	}
+	for range s.IntN(3) {
+		if len(s.ids) == 0 || s.IntN(5) == 0 {
+			r.Parents = append(r.Parents, s.digest())
+			continue
+		}
+		of := s.IntN(len(s.ids))
+		r.Parents = append(r.Parents, s.ids[of])
+		if s.IntN(4) > 0 && len(r.Parents) == 1 {
+			r.Key, r.Fork, r.Kind = s.revs[of].Key, s.revs[of].Fork, s.revs[of].Kind
+		}
+	}
+	if r.Deleted = s.IntN(5) == 0; r.Deleted {
+		load = nil
+	} else {
+		r.Value, r.Size = SumOf(load), int64(len(load))
+	}
+	switch s.IntN(12) {
+	case 0:
+		r.Label, r.Mark = "ci", MarkResolved
+	case 1:
+		r.Note, r.extra = &Note{Message: "m"}, extras{"until": cbor.RawMessage{0x05}}
+	case 2:
+		r.Seq++
+	}
+	p.revs, p.payloads = append(p.revs, r), append(p.payloads, load)
+	b.Revisions = append(b.Revisions, r.ID())
+	s.revs, s.ids = append(s.revs, r), append(s.ids, r.ID())
+}
+
+// TestFlow: what goes into a flow comes out of it, in chunks of any size; each
+// chunk has the signature of the last block of each line, and no other.
+func TestFlow(t *testing.T) {
+	for seed := range uint64(20) {
+		s := &shuffler{Rand: rand.New(rand.NewPCG(seed, 1)), time: goldenTime}
+		out, in := newOutflow(), &Inflow{}
+		for range 40 {
+			var blocks []outgoing
+			for range 1 + s.IntN(8) {
+				blocks = append(blocks, outgoing{p: s.parcel(), line: uint32(s.IntN(3))})
+			}
+			got, later, err := in.unpack(out.pack(blocks).Bytes())
+			if err != nil || later > 0 || len(got) != len(blocks) {
+				t.Fatalf("seed %d: %d of %d blocks, %d later, %v", seed, len(got), len(blocks), later, err)
+			}
+			for i, p := range got {
+				want := *blocks[i].p
+				if slices.ContainsFunc(blocks[i+1:], func(b outgoing) bool { return b.line == blocks[i].line }) {
+					want.sig = nil
+				}
+				if !bytes.Equal(p.encode(-1), want.encode(-1)) || p.id != want.id {
+					t.Fatalf("seed %d: got %+v, want %+v", seed, p.block, want.block)
+				}
+				if back, err := decodeBundle(want.encode(-1)); err != nil || back.size != p.size {
+					t.Fatalf("seed %d: a block that no receiver takes: %v", seed, err)
+				}
+			}
+		}
+	}
+}
+
+// TestFlowForgets: both ends forget the same, at the bounds of revisions, of
+// their keys and of blocks.
+func TestFlowForgets(t *testing.T) {
+	for name, c := range map[string]struct{ blocks, revs, key, far int }{
+		"revisions": {flowRevisions/500 + 20, 500, 3, 2 * flowRevisions},
+		"keys":      {2 * flowKeys / MaxKey / 20, 20, MaxKey, 2 * flowKeys / MaxKey},
+		"blocks":    {flowBlocks + 5000, 0, 0, 2 * flowBlocks},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &shuffler{Rand: rand.New(rand.NewPCG(1, 1))}
+			out, in := newOutflow(), &Inflow{}
+			var prev BlockID
+			explicit := 0
+			for n := range c.blocks {
+				b := &Block{Version: blockVersion, Chain: goldenChain, Seq: uint64(n + 1), Prev: prev, Salt: Salt{byte(n), byte(n >> 8), byte(n >> 16)}}
+				if n == 0 {
+					b.Prev = BlockID{1}
+				}
+				if far := s.IntN(c.far); c.revs == 0 && far < n-1 {
+					b.Deps = []BlockID{s.blocks[n-2-far]}
+				}
+				p := &parcel{block: b}
+				for i := range c.revs {
+					r := &Revision{Key: strings.Repeat(string(rune('a'+i%26)), c.key), Fork: defaultFork, Deleted: true, Chain: b.Chain, Seq: b.Seq, Index: uint64(i), Salt: b.Salt}
+					if far := s.IntN(c.far); far < len(s.ids) {
+						r.Parents = []RevisionID{s.ids[len(s.ids)-1-far]}
+					}
+					id := r.ID()
+					p.revs, p.payloads, b.Revisions = append(p.revs, r), append(p.payloads, nil), append(b.Revisions, id)
+					s.ids = append(s.ids, id)
+				}
+				p.id = b.ID()
+				prev = p.id
+				s.blocks = append(s.blocks, p.id)
+				chunk := out.pack([]outgoing{{p: p, line: 1}})
+				explicit += len(chunk.Parts[1]) - len(b.Salt)
+				got, _, err := in.unpack(chunk.Bytes())
+				if err != nil || got[0].id != p.id {
+					t.Fatalf("block %d: %v", n, err)
+				}
+			}
+			if explicit < 10*32 {
+				t.Errorf("%d bytes of ids: nothing was forgotten", explicit)
+			}
+			if in.revs.n > flowRevisions || in.keys > flowKeys || in.blocks.n > flowBlocks || len(out.revAt) > in.revs.n || len(out.blockAt) != in.blocks.n {
+				t.Errorf("%d revisions, %d bytes of keys, %d blocks", in.revs.n, in.keys, in.blocks.n)
+			}
+		})
+	}
+}
+
+// chunkExample is a golden block and one that follows on it.
+func chunkExample() []*parcel {
+	first := goldenBlocks()["block"]
+	b := &Block{Version: 1, Chain: goldenChain, Seq: 8, Prev: first.id, Deps: []BlockID{}, Time: goldenTime + 5000, Salt: goldenSalt}
+	next := &parcel{block: b, payloads: [][]byte{[]byte("port: 81\n"), nil}}
+	for i, key := range []string{"svc/api", "svc/apt"} {
+		r := goldenRevision(uint64(i))
+		r.Key, r.Seq, r.Time = key, b.Seq, b.Time
+		if i == 0 {
+			r.Parents, r.Value = []RevisionID{first.block.Revisions[0]}, SumOf(next.payloads[0])
+		} else {
+			r.Deleted, r.Value, r.Size = true, Sum{}, 0
+		}
+		next.revs, b.Revisions = append(next.revs, r), append(b.Revisions, r.ID())
+	}
+	next.id = b.ID()
+	next.sig = goldenKey.signBlock(next.id)
+	return []*parcel{first, next}
+}
+
+// TestDocumentedChunk reads the example in the package comment.
+func TestDocumentedChunk(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(doc), "// its chain:\n//\n")
+	if !ok {
+		t.Fatal("there is no example")
+	}
+	example, _, _ = strings.Cut(example, "//\n")
+	var digits strings.Builder
+	for line := range strings.Lines(example) {
+		line, _, _ = strings.Cut(strings.TrimPrefix(line, "//"), "#")
+		digits.WriteString(strings.Join(strings.Fields(line), ""))
+	}
+	raw, err := hex.DecodeString(digits.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := chunkExample()
+	got, _, err := new(Inflow).unpack(raw)
+	if err != nil || len(got) != 2 || got[0].id != want[0].id || !bytes.Equal(got[1].encode(-1), want[1].encode(-1)) {
+		t.Errorf("%d blocks, %v", len(got), err)
+	}
+	if packed := newOutflow().pack([]outgoing{{p: want[0]}, {p: want[1]}}).Bytes(); !bytes.Equal(raw, packed) {
+		t.Errorf("the example is\n%x\nit is packed as\n%x", raw, packed)
+	}
+}
+
+// goldenChunk is the golden blocks but the first.
+func goldenChunk() []byte {
+	blocks := goldenBlocks()
+	return newOutflow().pack([]outgoing{{p: blocks["block"], line: 1}, {p: blocks["block-full"], line: 2}}).Bytes()
+}
+
+func TestChunkGolden(t *testing.T) {
+	golden(t, "chunk", goldenChunk())
+	got, _, err := new(Inflow).unpack(readGolden(t, "chunk"))
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%d blocks, %v", len(got), err)
+	}
+	for i, name := range []string{"block", "block-full"} {
+		if !bytes.Equal(got[i].encode(-1), readGolden(t, "bundle-"+name)) {
+			t.Errorf("%s became %x", name, got[i].encode(-1))
+		}
+	}
+}
+
+// chunkOf puts the parts of a chunk together.
+func chunkOf(plan, ids, loads []byte) []byte {
+	head := binary.AppendUvarint(nil, uint64(len(plan)))
+	head = binary.AppendUvarint(head, uint64(len(ids)))
+	return slices.Concat(head, plan, ids, loads)
+}
+
+func TestChunkHostile(t *testing.T) {
+	good := goldenChunk()
+	ids := make([]byte, 1<<10)
+	for i := range ids {
+		ids[i] = byte(i)
+	}
+	// A block at seq 1 of a new chain behind an unknown block, at time 0.
+	first := []byte{1, 0, 0, 1, 0, 0}
+	size := func(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
+	rev := func(more ...byte) []byte { return slices.Concat(first, []byte{1}, more) }
+	for name, c := range map[string]struct {
+		plan []byte
+		ids  int // bytes
+		load string
+	}{
+		"no blocks":              {[]byte{0}, 0, ""},
+		"more blocks than bytes": {[]byte{9, 0}, 16, ""},
+		"empty plan":             {nil, 0, ""},
+		"plan cut":               {first[:3], 1000, ""},
+		"no salt":                {append(first, 0), 15, ""},
+		"no chain id":            {append(first, 0), 40, ""},
+		"no prev":                {append(first, 0), 60, ""},
+		"chain not named":        {[]byte{1, 0, 1, 1, 0, 0, 0}, 80, ""},
+		"block not passed":       {[]byte{1, 0, 0, 1, 1, 0, 0}, 80, ""},
+		"prev of the first":      {[]byte{1, 0, 0, 0, 0, 0}, 48, ""},
+		"seq beyond 63 bits":     {slices.Concat([]byte{1, 0, 0}, bytes.Repeat([]byte{0xff}, 9), []byte{1, 0, 0, 0}), 80, ""},
+		"number in a long form":  {[]byte{1, 0, 0x80, 0, 1, 0, 0, 0}, 80, ""},
+		"time before 1970":       {[]byte{1, 0, 0, 1, 0, 1, 0}, 80, ""},
+		"no deps":                {[]byte{1, formDeps, 0, 1, 0, 0, 0, 0}, 80, ""},
+		"dep not passed":         {[]byte{1, formDeps, 0, 1, 0, 0, 1, 1, 0}, 80, ""},
+		"more deps than bytes":   {[]byte{1, formDeps, 0, 1, 0, 0, 99, 0, 0}, 80, ""},
+		"rest cut":               {[]byte{1, formRest, 0, 1, 0, 0, 9, 0xa0, 0}, 80, ""},
+		"rest no map":            {[]byte{1, formRest, 0, 1, 0, 0, 1, 0x80, 0}, 80, ""},
+		"rest not canonical":     {[]byte{1, formRest, 0, 1, 0, 0, 4, 0xa1, 0x61, 'z', 0xf7, 0}, 80, ""},
+		"rest with a seq":        {slices.Concat([]byte{1, formRest, 0, 1, 0, 0, 6, 0xa1}, appendText(nil, "seq"), []byte{5, 0}), 80, ""},
+		"note no map":            {slices.Concat([]byte{1, formRest, 0, 1, 0, 0, 7, 0xa1}, appendText(nil, "note"), []byte{5, 0}), 80, ""},
+		"no signature":           {[]byte{1, formSigned, 0, 1, 0, 0, 0}, 80 + 63, ""},
+		"ids left":               {append(first, 0), 81, ""},
+		"payload left":           {append(first, 0), 80, "x"},
+		"plan left":              {append(first, 0, 0), 80, ""},
+		"later, cut":             {[]byte{1, formLater, 5, 1, 2}, 32, ""},
+		"later, without id":      {[]byte{1, formLater, 0}, 31, ""},
+		"revisions cut":          {append(first, 9), 80, ""},
+		"unknown flag":           {rev(16, 0, 1, 0, 0, 1, 'k', 0), 80, ""},
+		"revision not passed":    {rev(revOneParent, 1, 1, 0, 0, 1, 'k', 0), 80, ""},
+		"like no parent":         {rev(revIsLike, 0, 0), 80, ""},
+		"like an unknown parent": {rev(revIsLike|revOneParent, 0, 0), 112, ""},
+		"more parents":           {rev(0, 0x7f, 1, 0, 0, 1, 'k', 0), 80, ""},
+		"fork not named":         {rev(0, 0, 1, 2, 0, 1, 'k', 0), 112, ""},
+		"key of nothing":         {rev(0, 0, 1, 0, 1, 1, 'k', 0), 80, ""},
+		"empty key":              {rev(0, 0, 1, 0, 0, 0, 0), 80, ""},
+		"key not UTF-8":          {rev(0, 0, 1, 0, 0, 1, 0xff, 0), 80, ""},
+		"key with NUL":           {rev(0, 0, 1, 0, 0, 1, 0, 0), 80, ""},
+		"long key":               {rev(slices.Concat([]byte{0, 0, 1, 0, 0}, size(MaxKey+1), bytes.Repeat([]byte("k"), MaxKey+1), []byte{0})...), 80, ""},
+		"payload cut":            {rev(0, 0, 1, 0, 0, 1, 'k', 2), 80, "x"},
+		"payload too long":       {rev(slices.Concat([]byte{0, 0, 1, 0, 0, 1, 'k'}, size(MaxValue+1))...), 80, strings.Repeat("x", MaxValue+1)},
+		"kind beyond 63 bits":    {rev(slices.Concat([]byte{0, 0}, bytes.Repeat([]byte{0xff}, 9), []byte{1, 0, 0, 1, 'k', 0})...), 80, ""},
+		"revision's rest empty":  {rev(revHasRest, 0, 1, 0, 0, 1, 'k', 1, 0x80, 0), 80, ""},
+		"revision's payload apart": {rev(slices.Concat([]byte{revHasRest | revIsDelete, 0, 1, 0, 0, 1, 'k', 46, 0xa1}, appendText(nil, "apart"),
+			[]byte{0x82}, appendBytes(nil, make([]byte, 32)), []byte{0x19, 8, 0})...), 80, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := &Inflow{}
+			got, _, err := in.unpack(chunkOf(c.plan, ids[:c.ids], []byte(c.load)))
+			if refused(t, err); err == nil {
+				t.Errorf("unpacked %+v", got[0].block)
+			}
+			if _, _, err := in.unpack(good); err == nil {
+				t.Error("the flow goes on after an error")
+			}
+		})
+	}
+	if _, _, err := new(Inflow).unpack(chunkOf(append(first, 0), ids[:80], nil)); err != nil {
+		t.Errorf("the block that the others are made of: %v", err)
+	}
+	for n := range good {
+		if _, _, err := new(Inflow).unpack(good[:n]); err == nil {
+			t.Errorf("cut after %d bytes", n)
+		}
+	}
+}
+
+// TestChunkBomb: a chunk that says much in few bytes is refused before it
+// takes much memory.
+func TestChunkBomb(t *testing.T) {
+	const many = 1 << 20
+	first := []byte{1, 0, 0, 1, 0, 0}
+	key := slices.Concat([]byte{revIsDelete, 0, 1, 0, 0}, binary.AppendUvarint(nil, MaxKey), bytes.Repeat([]byte("k"), MaxKey))
+	many20 := binary.AppendUvarint(nil, many)
+	chain := make([]byte, 80)
+	for name, plan := range map[string][]byte{
+		"one key":     slices.Concat(first, many20, key, bytes.Repeat([]byte{revIsDelete | revIsLike | revOneParent, 1}, many)),
+		"one prefix":  slices.Concat(first, many20, key, bytes.Repeat([]byte{revIsDelete, 0, 1, 0, 0x80, 8, 0}, many)),
+		"one parent":  slices.Concat(first, []byte{2}, key, []byte{revIsDelete}, many20, bytes.Repeat([]byte{1}, many)),
+		"one dep":     slices.Concat([]byte{2, 0, 0, 1, 0, 0, 0, formDeps, 0, 0}, many20, bytes.Repeat([]byte{1}, many)),
+		"many blocks": slices.Concat(many20, first[1:], []byte{0}, bytes.Repeat([]byte{0, 0, 0, 0}, many-1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			ids := chain
+			if name == "many blocks" {
+				ids = make([]byte, 80+16*(many-1))
+			}
+			raw := chunkOf(plan, ids, nil)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _, err := new(Inflow).unpack(raw)
+			runtime.ReadMemStats(&after)
+			refused(t, err)
+			if n := after.TotalAlloc - before.TotalAlloc; n > 256<<20 {
+				t.Errorf("%d MiB allocated for %d KiB", n>>20, len(raw)>>10)
+			}
+		})
+	}
+}
+
+// TestChunkLater: a block of a later version is left out, and what it names can
+// be named behind it.
+func TestChunkLater(t *testing.T) {
+	id := sha256.Sum256([]byte("later"))
+	plan := []byte{2, formLater + 3, 2, 0xff, 0xff, 0, 0, 1, 1, 0, 0}
+	got, later, err := new(Inflow).unpack(chunkOf(plan, slices.Concat(id[:], make([]byte, 48)), nil))
+	if err != nil || later != 1 || len(got) != 1 || got[0].block.Prev != id {
+		t.Errorf("%d blocks, %d later, %v", len(got), later, err)
+	}
+}
+
+func FuzzChunk(f *testing.F) {
+	f.Add(goldenChunk())
+	f.Add(chunkOf([]byte{2, formLater, 1, 7, 0, 0, 1, 1, 0, 0}, make([]byte, 80), nil))
+	s := &shuffler{Rand: rand.New(rand.NewPCG(1, 1)), time: goldenTime}
+	f.Add(newOutflow().pack([]outgoing{{p: s.parcel()}, {p: s.parcel()}, {p: s.parcel()}}).Bytes())
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got, later, err := new(Inflow).unpack(raw)
+		if err != nil {
+			refused(t, err)
+			return
+		}
+		var again []outgoing
+		for i, p := range got {
+			again = append(again, outgoing{p: p, line: uint32(i)})
+			if _, err := decodeBundle(p.encode(-1)); err != nil {
+				t.Errorf("a block that cannot be stored: %v", err)
+			}
+		}
+		back, _, err := new(Inflow).unpack(newOutflow().pack(again).Bytes())
+		if later == 0 && (err != nil || !slices.EqualFunc(back, got, func(a, b *parcel) bool { return bytes.Equal(a.encode(-1), b.encode(-1)) })) {
+			t.Errorf("packed again: %v", err)
+		}
+	})
+}
