@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,8 @@ type Daemon struct {
 	server  *rpc.Server
 	host    *p2p.Host
 	started time.Time
+
+	joining atomic.Bool // a join is under way
 	metrics *prometheus.Registry
 }
 

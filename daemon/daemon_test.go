@@ -21,11 +21,14 @@ type node struct {
 	stop   func() error // ends it, once, and returns what Run did
 }
 
-// startNode runs a daemon without a network until the test ends.
+// startNode runs a daemon until the test ends, without a network unless the
+// configuration names one.
 func startNode(t *testing.T, c Config) *node {
 	t.Helper()
 	ready := make(chan Reachable, 1)
-	c.Listen = []string{}
+	if c.Listen == nil {
+		c.Listen = []string{}
+	}
 	c.Ready = func(r Reachable) { ready <- r }
 	if c.HTTP == "" {
 		c.HTTP = Off

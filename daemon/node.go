@@ -59,6 +59,7 @@ func (d *Daemon) warnings(stats dag.Stats) []string {
 		list = append(list, fmt.Sprintf("this node waits for the history of cluster %s: run join again", c))
 	}
 	g := d.replica.Graph()
+	list = append(list, importWarning(d.dir, g)...)
 	self, ok := g.Member(g.Node())
 	switch want := d.calledAs(self); {
 	case !ok && !g.Cluster().IsZero():

@@ -16,6 +16,12 @@ const wipeBatch = 4096
 // another cluster's history: the next block applied must be its genesis. It is
 // durable: a crash in the middle is finished at the next Open.
 func (g *Graph) Adopt(ctx context.Context, cluster ClusterID) error {
+	return g.AdoptKeeping(ctx, cluster, nil)
+}
+
+// AdoptKeeping is Adopt that first hands all records to keep, unless it is nil:
+// nothing is written between the two. If keep fails, everything stays as it was.
+func (g *Graph) AdoptKeeping(ctx context.Context, cluster ClusterID, keep func(Reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -23,6 +29,11 @@ func (g *Graph) Adopt(ctx context.Context, cluster ClusterID) error {
 	defer g.writeMu.Unlock()
 	if g.failed != nil {
 		return g.failed
+	}
+	if keep != nil {
+		if err := keep(g.store); err != nil {
+			return err
+		}
 	}
 	var b Batch
 	b.Put(keyJoin, cluster[:])
@@ -50,6 +61,34 @@ func (g *Graph) Joining() ClusterID {
 		return ClusterID{}
 	}
 	return g.cluster
+}
+
+// copyBatch is how many bytes CopyStore writes at once.
+const copyBatch = 1 << 20
+
+// CopyStore copies every record; what it has written when it returns nil is on
+// stable storage.
+func CopyStore(ctx context.Context, from Reader, to Store) error {
+	var b Batch
+	size := 0
+	var failed error
+	flush := func() bool {
+		if failed = ctx.Err(); failed == nil {
+			failed = to.Write(&b, true)
+		}
+		b.Reset()
+		size = 0
+		return failed == nil
+	}
+	err := from.Iterate(Range{}, func(k, v []byte) bool {
+		b.Put(k, v)
+		size += len(k) + len(v)
+		return size < copyBatch || flush()
+	})
+	if err == nil && failed == nil && b.Len() > 0 {
+		flush()
+	}
+	return errors.Join(err, failed)
 }
 
 func emptyMoment() *moment {

@@ -18,6 +18,7 @@ type Draft struct {
 	Payload []byte // not copied; must not change until Commit returns
 	Mark    Mark
 	Label   string
+	Note    *Note // claimed of this revision alone; nil for the commit's; must not change either
 }
 
 // Tx is one commit under way: it reads the state that its writes will follow.
@@ -239,6 +240,9 @@ func (tx *Tx) Put(d Draft) error {
 	r := &Revision{
 		Key: d.Key, Fork: d.Fork, Parents: slices.Clone(d.Parents), Kind: d.Kind, Deleted: d.Deleted, Mark: d.Mark, Label: d.Label,
 		Chain: blk.Chain, Seq: blk.Seq, Index: uint64(len(blk.Revisions) + len(tx.ids)), Salt: blk.Salt, Time: blk.Time, Note: tx.note,
+	}
+	if d.Note != nil {
+		r.Note = d.Note
 	}
 	payload := d.Payload
 	if d.Deleted {

@@ -487,8 +487,10 @@ type JoinRequest struct {
 	Address string `json:"address"`
 	// Discard gives them up.
 	Discard bool `json:"discard"`
-	// ImportAs keeps them as a new fork of this name, see Import.
+	// ImportAs brings their values along as a new fork of this name, see
+	// Import; its author is the claim's.
 	ImportAs string `json:"import_as,omitempty"`
+	Claim
 }
 
 // Joined is the answer of a join.
@@ -501,7 +503,7 @@ type Joined struct {
 }
 
 // Import says what a node that joined has brought along: the values that its
-// forks served. Everything else that it had, their history, is kept aside.
+// forks served. All that it had is kept aside too, with its history.
 type Import struct {
 	Forks []ImportedFork `json:"forks"`
 	Block dag.BlockID    `json:"block"` // that made the forks
@@ -513,6 +515,9 @@ type ImportedFork struct {
 	From string `json:"from"` // its name before
 	Fork string `json:"fork"` // its name now
 	Keys int    `json:"keys"`
+	// Conflicts counts the keys that were in conflict: only what they served
+	// was imported.
+	Conflicts int `json:"conflicts"`
 }
 
 // Fault is one finding of `verify`.

@@ -37,11 +37,7 @@ func (c *Client) RemoveMember(ctx context.Context, who string, claim Claim) (Mem
 
 // Join implements [Node].
 func (c *Client) Join(ctx context.Context, r JoinRequest) (Joined, error) {
-	req := request{method: http.MethodPost, path: "/api/v1/join", header: make(http.Header, 2)}
-	if err := req.setJSON(r); err != nil {
-		return Joined{}, err
-	}
-	return answer[Joined](ctx, c, req)
+	return post[Joined](ctx, c, "/api/v1/join", r.Claim, r)
 }
 
 // Verify implements [Node].

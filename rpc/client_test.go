@@ -233,7 +233,7 @@ func TestClientNode(t *testing.T) {
 	if _, err := c.Join(ctx, JoinRequest{Address: "a", ImportAs: "no name"}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("imported as a bad name: %v", err)
 	}
-	if j, err := c.Join(ctx, JoinRequest{Address: "a", ImportAs: "old"}); err != nil || j.Import.Forks[0] != (ImportedFork{"default", "old", 2}) {
+	if j, err := c.Join(ctx, JoinRequest{Address: "a", ImportAs: "old"}); err != nil || j.Import.Forks[0] != (ImportedFork{"default", "old", 2, 1}) {
 		t.Errorf("got %+v, %v", j, err)
 	}
 	if j, err := c.Join(ctx, JoinRequest{Address: "/ip4/127.0.0.1", Discard: true}); err != nil || j.Blocks != 3 || !r.fake.last.(JoinRequest).Discard {

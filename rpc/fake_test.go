@@ -479,7 +479,7 @@ func (f *fake) Join(_ context.Context, r JoinRequest) (Joined, error) {
 	f.last = r
 	j := Joined{Cluster: dag.ClusterID{7}, Via: dag.NodeID{2}, Blocks: 3}
 	if r.ImportAs != "" {
-		j.Import = &Import{Forks: []ImportedFork{{"default", r.ImportAs, 2}}, Block: dag.BlockID{11}, Aside: "/aside"}
+		j.Import = &Import{Forks: []ImportedFork{{"default", r.ImportAs, 2, 1}}, Block: dag.BlockID{11}, Aside: "/aside"}
 	}
 	return j, nil
 }

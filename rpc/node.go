@@ -78,6 +78,10 @@ func (x *exchange) postJoin() error {
 			return err
 		}
 	}
+	var err error
+	if r.Claim, err = x.claim(); err != nil {
+		return err
+	}
 	joined, err := x.Service.Node.Join(x.r.Context(), r)
 	if err != nil {
 		return err

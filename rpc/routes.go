@@ -171,7 +171,7 @@ func nodeRoutes() []route {
 		{
 			method: "POST", pattern: "/api/v1/join", id: "join", serve: (*exchange).postJoin,
 			summary: "Joins the cluster of the node at an address; this node was added there before. Data of its own is discarded or imported as a fork, as the request says, else it is refused.",
-			headers: []string{headerTimeout}, body: "Join", answers: jsonAnswer, schema: "Joined",
+			headers: []string{headerAuthor, headerTimeout}, body: "Join", answers: jsonAnswer, schema: "Joined",
 		},
 		{
 			method: "GET", pattern: "/api/v1/verify", id: "verify", serve: (*exchange).getVerify,

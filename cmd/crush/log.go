@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -256,6 +257,11 @@ func (p *program) printRow(row *logRow, short *shortener, many bool) {
 func changeLine(row *logRow, short *shortener, many bool) string {
 	e := row.change[0]
 	block := len(row.change) > 1 || e.Operation != nil
+	// What an operation claims is the change's: revisions of an import have
+	// claims of their own.
+	if i := slices.IndexFunc(row.change, func(e rpc.LogEntry) bool { return e.Operation != nil }); i > 0 {
+		e = row.change[i]
+	}
 	var b strings.Builder
 	if row.drawn {
 		b.WriteString(row.left + "  ")

@@ -87,10 +87,10 @@ func TestFlagsAgree(t *testing.T) {
 	walk(root)
 	for _, a := range all {
 		for _, name := range []string{
-			"all", "announce", "apply", "at", "author", "base", "count", "cursor-file", "del", "dir", "discard", "exit-code",
-			"expect", "file", "force", "from", "http", "http-open", "if-absent", "if-match", "into", "key", "listen", "mdns", "message",
-			"name", "node", "number", "on-conflict", "peer", "plan", "prefix", "prune", "recursive", "reject", "resolve", "rev",
-			"role", "scope", "since", "skip", "strict", "take", "to", "type", "value", "zone",
+			"after", "all", "announce", "apply", "at", "author", "base", "count", "cursor-file", "del", "dir", "discard", "exit-code",
+			"expect", "file", "force", "from", "http", "http-open", "if-absent", "if-match", "import-as", "into", "key", "listen", "mdns", "message",
+			"max-lag", "name", "node", "number", "on-conflict", "peer", "plan", "prefix", "prune", "recursive", "reject", "resolve", "rev",
+			"role", "scope", "since", "skip", "strict", "take", "to", "type", "value", "wait", "watch", "zone",
 		} {
 			f := a.Flags().Lookup(name)
 			if f == nil {
