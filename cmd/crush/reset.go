@@ -51,18 +51,44 @@ revisions.`,
 
 func (p *program) undo(cmd *cobra.Command, r rpc.UndoRequest) error {
 	return p.reset(cmd, func(ctx context.Context, door *rpc.Client) (rpc.Reset, error) {
+		var s rpc.Shown
 		if r.Block != "" {
-			// The log shows a change of one key by its revision.
-			s, err := door.Show(ctx, r.Block)
-			if err != nil {
+			var err error
+			if s, err = door.Show(ctx, r.Block); err != nil {
 				return rpc.Reset{}, err
 			}
-			if s.Revision != nil {
+			if s.Revision != nil { // the log shows a change of one key by its revision
 				r.Block = s.Revision.Block.String()
 			}
 		}
-		return door.Undo(ctx, r)
+		out, err := door.Undo(ctx, r)
+		if err == nil && len(out.Changed) == 0 {
+			p.noteElsewhere(&s, r.Fork)
+		}
+		return out, err
 	})
+}
+
+// noteElsewhere says on which other fork a block changed something, when it was
+// undone on one where it did not.
+func (p *program) noteElsewhere(s *rpc.Shown, fork string) {
+	on := ""
+	switch {
+	case s.Revision != nil:
+		on = s.Revision.Fork
+	case s.Block != nil:
+		for _, o := range s.Block.Operations {
+			if o.Kind == rpc.OperationMerge || o.Kind == rpc.OperationFork {
+				on = o.Fork
+			}
+		}
+		for _, e := range s.Block.Revisions {
+			on = e.Fork
+		}
+	}
+	if on != "" && on != fork {
+		p.note("that changed something on %s, not on %s: name the fork with -F", on, fork)
+	}
 }
 
 func (p *program) reset(cmd *cobra.Command, ask func(context.Context, *rpc.Client) (rpc.Reset, error)) error {
