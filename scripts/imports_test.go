@@ -50,6 +50,7 @@ var arrows = map[string]map[string]string{
 		"golang.org/x/sync/errgroup":                     "Run returns after its last goroutine",
 	},
 	"daemon/simulation": {
+		"p2p":                          "nodes that sync over a network that fails",
 		"crdt":                         "what a read returns, and the oracle that every answer is held against",
 		"dag":                          "stores in memory under the replicas, and blocks in their wire form, delivered in any order",
 		"daemon":                       "the replicas under test",

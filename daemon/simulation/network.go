@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"math/rand/v2"
 	"slices"
 
@@ -122,7 +121,7 @@ func (n *Network) hear(ctx context.Context, d direction, bundle dag.Bundle) erro
 	if n.wires[d].Cut {
 		return nil
 	}
-	_, err := ledger{n.w, n.w.nodes[d.to]}.Apply(ctx, []dag.Bundle{bundle})
+	_, err := n.ledger(d.to).Apply(ctx, []dag.Bundle{bundle})
 	if _, gap := errors.AsType[*dag.MissingError](err); gap {
 		n.open(d.to, d.from, p2p.Open)
 		return nil
@@ -166,8 +165,8 @@ func (n *Network) open(from, to int, part p2p.Part) {
 	}
 	t := &talk{n: n, ends: [2]int{from, to}, moved: n.now}
 	for end, part := range []p2p.Part{part, p2p.Answer} {
-		h := ledger{n.w, n.w.nodes[t.ends[end]]}
-		t.sessions[end] = p2p.NewSession(h.Graph(), h, part, n.w.timeOf(h.Node))
+		l := n.ledger(t.ends[end])
+		t.sessions[end] = p2p.NewSession(l, l, part, n.w.timeOf(l.n))
 	}
 	n.talks = append(n.talks, t)
 	n.after(0, func(ctx context.Context) error { return t.pump(ctx, 0) })
@@ -293,20 +292,30 @@ func (n *Network) agree() bool {
 
 // ledger is what a session reads and writes of a node; the world is told.
 type ledger struct {
+	*dag.Graph
 	w *World
-	*Node
+	n *Node
 }
 
-// Missing implements p2p.Blocks.
-func (h ledger) Missing(ctx context.Context, their []dag.Tip) iter.Seq2[dag.Outgoing, error] {
-	return h.Graph().Missing(ctx, their)
+func (n *Network) ledger(node int) ledger {
+	return ledger{n.w.nodes[node].Graph(), n.w, n.w.nodes[node]}
+}
+
+// Take implements p2p.Blocks.
+func (l ledger) Take(ctx context.Context, in *dag.Inflow, chunk []byte) (dag.Applied, error) {
+	done, err := l.Graph.Take(ctx, in, chunk)
+	return l.tell(done), err
 }
 
 // Apply implements p2p.Blocks.
-func (h ledger) Apply(ctx context.Context, bundles []dag.Bundle) (dag.Applied, error) {
-	done, err := h.Graph().Apply(ctx, bundles)
+func (l ledger) Apply(ctx context.Context, bundles []dag.Bundle) (dag.Applied, error) {
+	done, err := l.Graph.Apply(ctx, bundles)
+	return l.tell(done), err
+}
+
+func (l ledger) tell(done dag.Applied) dag.Applied {
 	for _, id := range done.Blocks {
-		h.got(id, h.w.timeOf(h.Node))
+		l.n.got(id, l.w.timeOf(l.n))
 	}
-	return done, err
+	return done
 }
