@@ -39,6 +39,8 @@ var deeds = map[string]deed{
 	"forkkey":  {2, "key fork", forkKey, (*chooser).ancestor},
 	"mergekey": {2, "key fork", mergeKey, (*chooser).ancestor},
 	"pull":     {18, "from", pull, (*chooser).pull},
+	"wire":     {8, "from", wire, (*chooser).wire},
+	"wait":     {14, "parts", wait, (*chooser).wait},
 	"restart":  {2, "", restart, (*chooser).restart},
 	"clock":    {2, "", skew, (*chooser).clock},
 	"compare":  {2, "", compare, func(*chooser, *Step) bool { return true }},
@@ -466,7 +468,7 @@ func (c *chooser) ancestor(s *Step) bool {
 
 func (c *chooser) pull(s *Step) bool {
 	from := c.IntN(len(c.w.nodes))
-	if from == s.Node || maps.Equal(c.n.has, c.w.nodes[from].has) {
+	if c.w.net != nil || from == s.Node || maps.Equal(c.n.has, c.w.nodes[from].has) {
 		return false
 	}
 	s.From, s.Salt = fmt.Sprint("n", from), c.IntN(100)
@@ -474,6 +476,17 @@ func (c *chooser) pull(s *Step) bool {
 		s.Parts = 1 + c.IntN(3)
 	}
 	return true
+}
+
+func (c *chooser) wire(s *Step) bool {
+	from := c.IntN(len(c.w.nodes))
+	s.From, s.How = fmt.Sprint("n", from), pickOne(c, []string{"", "", "cut", "cut", "deaf", "lossy", "slow"})
+	return c.w.net != nil && from != s.Node
+}
+
+func (c *chooser) wait(s *Step) bool {
+	s.Parts = pickOne(c, []int{1, 1, 3, 20, 90})
+	return c.w.net != nil
 }
 
 func (c *chooser) restart(s *Step) bool {

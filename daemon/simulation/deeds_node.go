@@ -19,6 +19,37 @@ func pull(ctx context.Context, t *turn) error {
 	return t.World.pull(ctx, t.n, t.nodes[n], t.s.Parts, t.s.Salt)
 }
 
+// wire changes both directions between the node and another one: cut, lossy,
+// slow or good; deaf is a cut of what comes.
+func wire(_ context.Context, t *turn) error {
+	n, ok := number(t.s.From, "n")
+	if !ok || n >= len(t.nodes) || n == t.s.Node || t.net == nil {
+		return errNothing
+	}
+	there, back := Wire{}, Wire{}
+	switch t.s.How {
+	case "cut":
+		there.Cut, back.Cut = true, true
+	case "deaf":
+		back.Cut = true
+	case "lossy":
+		there.Loss, there.Twice, there.Slow = 0.5, 0.2, 50
+		back = there
+	case "slow":
+		there.Slow, back.Slow = 3000, 3000
+	}
+	t.net.wires[direction{t.s.Node, n}], t.net.wires[direction{n, t.s.Node}] = there, back
+	return nil
+}
+
+// wait lets Parts seconds pass, in which the nodes sync.
+func wait(ctx context.Context, t *turn) error {
+	if t.net == nil {
+		return errNothing
+	}
+	return t.net.run(ctx, int64(t.s.Parts)*1000)
+}
+
 // restart stops a node, by a power loss if How is crash, and starts it again.
 func restart(ctx context.Context, t *turn) error {
 	if err := t.World.restart(ctx, t.n, t.s.How == "crash"); err != nil {

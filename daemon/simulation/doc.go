@@ -16,6 +16,9 @@
 //     formats of package dag's comment, without a graph, fills the oracle with
 //     them, and finds by brute force what is void, what forks are called and
 //     which are removed.
+//   - A [Network], if there is one, takes the place of such steps: the nodes
+//     gossip and open sync sessions by themselves, on a clock of its own, while
+//     steps cut, slow and spoil what is between them.
 //   - [World.Compare] asks a node for everything and the mirror for the same:
 //     values, heads, counts, conflicts with their sides, letters and bases,
 //     histories, lists, differences of forks, names, reads at old blocks.
@@ -39,7 +42,7 @@
 //
 //	go test ./daemon/simulation -run TestHistories -histories 100000 -timeout 0 -v
 //
-// -seed N is the first seed; alone it runs that one history. A failure is
+// TestNetworks is the same with a network. -seed N is the first seed; alone it runs that one history. A failure is
 // printed with its seed, the command that repeats it, and the history that it
 // was shrunk to, as a program of one step a line:
 //

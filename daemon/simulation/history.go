@@ -17,7 +17,9 @@ import (
 type History struct {
 	Seed  uint64
 	Nodes int
-	Steps []Step
+	// Network says that nodes sync by themselves over a bad [Network].
+	Network bool
+	Steps   []Step
 
 	// Did counts what came of the steps of the last run.
 	Did map[string]int
@@ -26,17 +28,25 @@ type History struct {
 // String is the program, a line for each step, behind a line with the rest.
 func (h *History) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# seed=%d nodes=%d\n", h.Seed, h.Nodes)
+	fmt.Fprintf(&b, "# seed=%d nodes=%d", h.Seed, h.Nodes)
+	if h.Network {
+		b.WriteString(withNetwork)
+	}
+	b.WriteByte('\n')
 	for _, s := range h.Steps {
 		fmt.Fprintln(&b, s)
 	}
 	return b.String()
 }
 
+// withNetwork ends the first line of a history with a network.
+const withNetwork = " network"
+
 // ParseHistory is the inverse of String.
 func ParseHistory(text string) (*History, error) {
-	h := &History{}
-	if _, err := fmt.Sscanf(text, "# seed=%d nodes=%d\n", &h.Seed, &h.Nodes); err != nil || h.Nodes < 1 {
+	head, _, _ := strings.Cut(text, "\n")
+	h := &History{Network: strings.HasSuffix(head, withNetwork)}
+	if _, err := fmt.Sscanf(strings.TrimSuffix(head, withNetwork)+"\n", "# seed=%d nodes=%d\n", &h.Seed, &h.Nodes); err != nil || h.Nodes < 1 {
 		return nil, fmt.Errorf("parse history: want the first line \"# seed=N nodes=N\": %w", err)
 	}
 	var err error
@@ -45,15 +55,18 @@ func ParseHistory(text string) (*History, error) {
 }
 
 // Explore runs a random history, which the seed decides, and returns it with
-// the error that ended it, nil if there was none.
-func Explore(ctx context.Context, seed uint64) (*History, error) {
+// the error that ended it, nil if there was none. With a network there are two
+// nodes to five, else one to four.
+func Explore(ctx context.Context, seed uint64, network bool) (*History, error) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	h := &History{Seed: seed, Nodes: []int{1, 2, 2, 3, 3, 4}[r.IntN(6)]}
-	w, err := NewWorld(ctx, seed, h.Nodes)
+	h := &History{Seed: seed, Nodes: []int{1, 2, 2, 3, 3, 4}[r.IntN(6)], Network: network}
+	if network {
+		h.Nodes++
+	}
+	w, err := h.world(ctx)
 	if err != nil {
 		return h, err
 	}
-	h.Did = w.did
 	c := &chooser{Rand: r, w: w}
 	length := 6 + r.IntN(14)
 	if r.IntN(8) == 0 {
@@ -71,17 +84,29 @@ func Explore(ctx context.Context, seed uint64) (*History, error) {
 
 // Run runs a history and returns the error that ended it.
 func (h *History) Run(ctx context.Context) error {
-	w, err := NewWorld(ctx, h.Seed, h.Nodes)
+	w, err := h.world(ctx)
 	if err != nil {
 		return err
 	}
-	h.Did = w.did
 	for _, s := range h.Steps {
 		if err := w.Do(ctx, s); err != nil {
 			return err
 		}
 	}
 	return w.Finish(ctx)
+}
+
+// world makes the world that the history starts in.
+func (h *History) world(ctx context.Context) (*World, error) {
+	w, err := NewWorld(ctx, h.Seed, h.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	h.Did = w.did
+	if h.Network {
+		w.net = newNetwork(w)
+	}
+	return w, nil
 }
 
 // everything is all blocks that there are.
@@ -108,6 +133,11 @@ func (w *World) Finish(ctx context.Context) (err error) {
 	}()
 	w.step += sameTick
 	r := w.dice(3)
+	if w.net != nil {
+		if err := w.net.join(ctx); err != nil {
+			return err
+		}
+	}
 	if r.IntN(2) == 0 {
 		if err := w.Compare(ctx, w.nodes[r.IntN(len(w.nodes))]); err != nil {
 			return err
@@ -202,7 +232,7 @@ func (h *History) Shrink(ctx context.Context) (*History, error) {
 		return h, errors.New("it does not fail again")
 	}
 	try := func(steps []Step) bool {
-		less := History{Seed: h.Seed, Nodes: h.Nodes, Steps: steps}
+		less := History{Seed: h.Seed, Nodes: h.Nodes, Network: h.Network, Steps: steps}
 		fault := less.Run(ctx)
 		if fault == nil {
 			return false

@@ -30,7 +30,8 @@ type World struct {
 	made   map[int]*made
 	tags   map[string]tagged
 	did    map[string]int
-	failed error // of a callback that cannot return it
+	net    *Network // nil: blocks go from node to node by pull
+	failed error    // of a callback that cannot return it
 }
 
 // Node is a replica on a store in memory, with what the world knows of it.
@@ -140,6 +141,9 @@ func (w *World) open(ctx context.Context, n *Node, unfounded bool) (err error) {
 		Announce: func(b dag.Bundle) {
 			if err := w.wrote(n, b); err != nil {
 				w.failed = errors.Join(w.failed, err)
+			}
+			if w.net != nil {
+				w.net.gossip(slices.Index(w.nodes, n), b)
 			}
 		},
 	})
@@ -266,6 +270,9 @@ func (w *World) order(r *rand.Rand, to, from *Node) (out []*block) {
 
 // restart stops a node, cleanly or by a power loss, and opens it again.
 func (w *World) restart(ctx context.Context, n *Node, crash bool) error {
+	if w.net != nil {
+		w.net.drop(slices.Index(w.nodes, n))
+	}
 	if crash {
 		n.store = n.store.Crash(0)
 	} else {
@@ -307,6 +314,11 @@ func (w *World) Do(ctx context.Context, s Step) (err error) {
 	w.step = s.ID
 	if s.Node >= len(w.nodes) || !s.has(deeds[s.Do].needs) {
 		return nil
+	}
+	if w.net != nil {
+		if err := w.net.run(ctx, betweenSteps); err != nil {
+			return err
+		}
 	}
 	t := &turn{World: w, n: w.nodes[s.Node], s: &s, made: &made{}}
 	w.made[s.ID] = t.made
