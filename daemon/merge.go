@@ -200,7 +200,7 @@ func (r *Replica) inConflict(k rpc.KeyRef) bool {
 // resolution makes the revision that settles the conflict of an entry.
 func (r *Replica) resolution(f dag.Fork, e *dag.Entry, v *crdt.View, q *rpc.ResolveRequest) (*dag.Draft, error) {
 	if len(v.Conflicts) == 0 {
-		return nil, failure(rpc.CodeStale, "%q has no open conflict on %q: somebody has settled it", q.Key, f.Name)
+		return nil, failure(rpc.CodeStale, "%q has no open conflict on %q: somebody has settled it, or there was none", q.Key, f.Name)
 	}
 	if state := v.Conflicts[0].State.String(); q.State != "" && (len(q.State) < minShort || !strings.HasPrefix(state, q.State)) {
 		return nil, failure(rpc.CodeStale, "the conflict of %q has moved since it was listed; list it again", q.Key)

@@ -18,9 +18,9 @@ func wantArgs(low, high int) cobra.PositionalArgs {
 
 func wrongArgs(cmd *cobra.Command, args []string, low int) error {
 	if len(args) < low {
-		return usagef("%s: an argument is missing: crush %s", cmd.CommandPath(), useLine(cmd))
+		return usagef("an argument is missing: crush %s", useLine(cmd))
 	}
-	return usagef("%s: too many arguments: crush %s", cmd.CommandPath(), useLine(cmd))
+	return usagef("too many arguments: crush %s", useLine(cmd))
 }
 
 // useLine is how the verb is used, with the verbs before it.
