@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -256,6 +257,45 @@ func (h *Host) dial(ctx context.Context, info peer.AddrInfo) {
 // oneLine is the text of an error without line breaks: libp2p lists what it
 // tried on lines of their own.
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// runIdentified keeps what peers that have said HELLO tell of their addresses
+// after it, until the context ends.
+func (h *Host) runIdentified(ctx context.Context) error {
+	told, err := h.net.EventBus().Subscribe(new(event.EvtPeerIdentificationCompleted))
+	if err != nil {
+		return err
+	}
+	defer told.Close()
+	for {
+		select {
+		case e := <-told.Out():
+			p := e.(event.EvtPeerIdentificationCompleted).Peer
+			if known, _ := h.roster.get(p); known.told {
+				h.learnAddresses(p)
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// learnAddresses remembers where a connected peer is: first where it was
+// reached, then what it says.
+func (h *Host) learnAddresses(p peer.ID) {
+	var addrs []ma.Multiaddr
+	for _, c := range h.net.Network().ConnsToPeer(p) {
+		if c.Stat().Direction == network.DirOutbound {
+			addrs = append(addrs, c.RemoteMultiaddr())
+		}
+	}
+	for _, a := range h.net.Peerstore().Addrs(p) {
+		if !slices.ContainsFunc(addrs, a.Equal) {
+			addrs = append(addrs, a)
+		}
+	}
+	h.roster.learn(p, texts(addrs)...)
+	h.dials.add(peer.AddrInfo{ID: p, Addrs: addrs}, false)
+}
 
 // connect dials a peer unless a connection stands, without waiting for the
 // swarm's own back-off.

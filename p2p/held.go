@@ -94,7 +94,7 @@ type questions struct {
 	mu     sync.Mutex
 	open   map[dag.BlockID]*question
 	meters map[peer.ID][]dag.Tip // not answered yet; few, see runLag
-	moved  chan struct{}         // closed and replaced when there may be something to ask
+	moved  chan struct{}         // closed and replaced when there may be something else to ask, or somebody else
 }
 
 // question is one block that somebody waits for.
@@ -150,7 +150,7 @@ func (qs *questions) forget(p peer.ID) {
 }
 
 // changed returns a channel that closes when there may be more, or less, to
-// ask.
+// ask, or others to be asked.
 func (qs *questions) changed() <-chan struct{} {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()

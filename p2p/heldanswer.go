@@ -49,13 +49,14 @@ func (s *heldStreams) release(p peer.ID) {
 // answerHeld is libp2p's handler of a stream on which a peer asks. The context
 // ends with Run.
 func (h *Host) answerHeld(ctx context.Context, stream network.Stream) {
-	defer stream.Reset()
 	if !h.enter() {
+		stream.Reset()
 		return
 	}
 	defer h.handlers.Done()
 	p := stream.Conn().RemotePeer()
 	if !h.gate.isMember(p) || !h.heldStreams.claim(p) {
+		stream.Reset()
 		return
 	}
 	defer h.heldStreams.release(p)
@@ -66,10 +67,12 @@ func (h *Host) answerHeld(ctx context.Context, stream network.Stream) {
 	g.Go(func() error { return readAsks(ctx, stream, asks) })
 	g.Go(func() error { return a.run(ctx, asks) })
 	err := g.Wait()
-	switch {
-	case errors.Is(err, errFinished):
+	if errors.Is(err, errFinished) {
 		stream.Close()
-	case errors.Is(err, errDamaged) && h.quiet.due("asks", p):
+		return
+	}
+	stream.Reset()
+	if errors.Is(err, errDamaged) && h.quiet.due("asks", p) {
 		h.log.Warn("asks refused: damaged bytes from the peer", "peer", p.String(), "cause", err)
 	}
 }

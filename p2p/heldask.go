@@ -154,7 +154,7 @@ func (a *asking) read() error {
 	for r := bufio.NewReader(a.stream); ; {
 		m, err := readHeld(r)
 		switch {
-		case err == io.EOF && a.isEnding():
+		case err != nil && a.isEnding():
 			return errFinished
 		case err == io.EOF:
 			return io.ErrUnexpectedEOF

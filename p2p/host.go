@@ -181,6 +181,8 @@ func (h *Host) Run(parent context.Context) error {
 	g.Go(func() error { return h.runMembers(ctx) })
 	g.Go(func() error { return h.runHeld(ctx) })
 	g.Go(func() error { return h.runLag(ctx) })
+	g.Go(func() error { return h.runIdentified(ctx) })
+	g.Go(func() error { return h.runPeers(ctx) })
 	g.Go(func() error { return h.runMDNS(ctx) })
 	err := g.Wait()
 	h.mu.Lock()
@@ -246,6 +248,7 @@ func (h *Host) open(ctx context.Context) error {
 	node.Network().Notify(&network.NotifyBundle{ConnectedF: h.connected, DisconnectedF: h.disconnected})
 	node.SetStreamHandler(syncProtocol, func(s network.Stream) { h.answer(ctx, s) })
 	node.SetStreamHandler(heldProtocol, func(s network.Stream) { h.answerHeld(ctx, s) })
+	node.SetStreamHandler(peersProtocol, h.answerPeers)
 	var failed []error
 	for _, a := range h.cfg.Listen {
 		addr, err := ma.NewMultiaddr(a)
@@ -351,22 +354,15 @@ func (h *Host) disconnected(n network.Network, c network.Conn) {
 
 // greeted notes a HELLO: the line works in both directions.
 func (h *Host) greeted(p peer.ID, hello Hello, skew time.Duration) {
-	var addrs []string
-	for _, c := range h.net.Network().ConnsToPeer(p) {
-		if c.Stat().Direction == network.DirOutbound {
-			addrs = append(addrs, c.RemoteMultiaddr().String())
-		}
-	}
-	for _, a := range h.net.Peerstore().Addrs(p) {
-		if s := a.String(); !slices.Contains(addrs, s) {
-			addrs = append(addrs, s)
-		}
-	}
-	h.roster.learn(p, addrs...)
-	h.dials.add(peer.AddrInfo{ID: p, Addrs: h.net.Peerstore().Addrs(p)}, false)
+	h.learnAddresses(p)
+	first := false
 	h.roster.update(p, func(e *peerEntry) {
+		first = !e.told
 		e.digest, e.told, e.ClockSkew, e.LastSeen = hello.Digest, true, skew, h.cfg.Clock()
 	})
+	if first {
+		h.questions.signal()
+	}
 	h.noteEqual(p, hello.Digest)
 	if h.dials.reached(p) {
 		h.log.Info("peer reached", "peer", p.String())

@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"context"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -43,11 +42,6 @@ func (h *Host) runMDNS(ctx context.Context) error {
 // mdnsFound takes what mDNS hears.
 type mdnsFound struct{ h *Host }
 
-// HandlePeerFound dials a member that was heard of soon, unless it is
-// connected. Anybody on the local network can say anything: of others nothing
-// is kept.
-func (f mdnsFound) HandlePeerFound(info peer.AddrInfo) {
-	if f.h.gate.isMember(info.ID) && info.ID != f.h.self {
-		f.h.dials.hear(info, time.Now())
-	}
-}
+// HandlePeerFound implements mdns.Notifee. Anybody on the local network can
+// say anything.
+func (f mdnsFound) HandlePeerFound(info peer.AddrInfo) { f.h.heard(info) }

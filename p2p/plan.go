@@ -27,7 +27,7 @@ type rest struct {
 }
 
 const (
-	maxRuns  = 2                      // sessions opened by this node at a time
+	maxRuns  = 2                    // sessions opened by this node at a time
 	restHit  = 5 * time.Millisecond // a block that gossip only names needs a session of its own
 	restMin  = 250 * time.Millisecond
 	restMax  = 10 * time.Second

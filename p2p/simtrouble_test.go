@@ -147,3 +147,23 @@ func TestSimClones(t *testing.T) {
 		}
 	})
 }
+
+// All know the first node only, and it goes for good: the others have learnt
+// from it where they are.
+func TestSimFirstGone(t *testing.T) {
+	simulate(t, 5, func(t *testing.T, w *simWorld) {
+		first, others := w.nodes[0], w.nodes[1:]
+		first.up()
+		for _, n := range others {
+			n.up(first)
+			w.pass(time.Duration(w.rnd.Int64N(int64(30 * time.Second))))
+		}
+		w.settle(healLimit)
+		w.pass(time.Minute)
+		first.down()
+		for i, n := range others {
+			n.write(fmt.Sprint(i), nil)
+			w.settle(2 * time.Second)
+		}
+	})
+}

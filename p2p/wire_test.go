@@ -43,7 +43,7 @@ func exampleMessages() []Message {
 func documented(t *testing.T, heading string) []byte {
 	t.Helper()
 	var text []byte
-	for _, file := range []string{"doc.go", "heldwire.go"} {
+	for _, file := range []string{"doc.go", "heldwire.go", "peerswire.go"} {
 		part, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
