@@ -98,6 +98,23 @@ func TestNoBlockTwice(t *testing.T) {
 	}
 }
 
+// SyncWith returns when everything is here, also what another session fetched
+// when it began.
+func TestSyncWithTheRest(t *testing.T) {
+	logs := cluster(2)
+	for range 20 {
+		logs[0].extend(dag.ChainID{1}, make([]byte, 100))
+	}
+	a, b := start(t, 1, logs[0]), start(t, 2, logs[1])
+	other := b.fetches.open()
+	other.take(dag.PinsOf(logs[0].Frontier()), true)
+	defer time.AfterFunc(200*time.Millisecond, other.close).Stop()
+	o, err := b.SyncWith(t.Context(), a.Addresses()[0])
+	if err != nil || o.Left || logs[1].Digest() != logs[0].Digest() {
+		t.Errorf("the sync is over: %+v, %v", o, err)
+	}
+}
+
 // Two sessions of one node at once, message by message: the second gets what
 // only its peer has, and nothing that the first fetches.
 func TestSessionsShare(t *testing.T) {
@@ -138,8 +155,8 @@ func TestSessionsShare(t *testing.T) {
 	} {
 		second, peer := talk(test.peer, test.part)
 		settle(t, second, peer)
-		if o := second.Outcome(); second.Err() != nil || o.Received != test.want {
-			t.Errorf("%s: %d received, %v", test.name, o.Received, second.Err())
+		if o := second.Outcome(); second.Err() != nil || o.Received != test.want || o.Left == (test.want > 0) {
+			t.Errorf("%s: %d received, something left %v, %v", test.name, o.Received, o.Left, second.Err())
 		}
 	}
 	// It told before the first had claimed anything: it gives way.

@@ -76,6 +76,7 @@ type Outcome struct {
 	Applied  int        // blocks that were new here
 	Later    int        // blocks that this version cannot read, with what follows on them
 	Rounds   int        // FRONTIERs that this side told
+	Left     bool       // the peer was told not to send what other sessions fetch
 }
 
 var errBusy = errors.New("other transfers are running")
@@ -229,6 +230,7 @@ func (s *Session) tell() {
 		return
 	}
 	s.out = append(s.out, Frontier{Tips: dag.PinsOf(s.state.Frontier()), Coming: s.claim.coming(s.theirs.lacking)})
+	s.outcome.Left = s.claim.waits()
 	s.told = true
 	s.outcome.Rounds++
 }

@@ -146,7 +146,7 @@ func (h *Host) Join(ctx context.Context, addr string) (cluster dag.ClusterID, vi
 
 // SyncWith syncs with the node at a multiaddr with /p2p/ID, to the end. The
 // node need not be a member here. It waits for its turn when other transfers
-// run. The address is dialled from now on as if the config named it, so that a
+// run, and for what they fetch. The address is dialled from now on as if the config named it, so that a
 // join that is interrupted goes on.
 func (h *Host) SyncWith(ctx context.Context, addr string) (Outcome, error) {
 	var o Outcome
@@ -154,8 +154,16 @@ func (h *Host) SyncWith(ctx context.Context, addr string) (Outcome, error) {
 		h.dials.add(*info, true)
 	}
 	err := h.visit(ctx, addr, func(id peer.ID) (err error) {
-		o, err = h.syncWhenFree(ctx, id, Open)
-		return err
+		for {
+			run, err := h.syncWhenFree(ctx, id, Open)
+			run.Sent, run.Received, run.Applied = run.Sent+o.Sent, run.Received+o.Received, run.Applied+o.Applied
+			if o = run; err != nil || !o.Left {
+				return err
+			}
+			if err := waitFor(ctx, time.After(busyWait/2+rand.N(busyWait))); err != nil {
+				return err
+			}
+		}
 	})
 	if err != nil {
 		return o, fmt.Errorf("sync with %s: %w", addr, err)
@@ -167,7 +175,7 @@ func (h *Host) SyncWith(ctx context.Context, addr string) (Outcome, error) {
 func (h *Host) syncWhenFree(ctx context.Context, id peer.ID, part Part) (o Outcome, err error) {
 	for {
 		run, err := h.sync(ctx, id, part)
-		o.Peer, o.Digest = run.Peer, run.Digest
+		o.Peer, o.Digest, o.Left = run.Peer, run.Digest, run.Left
 		o.Sent += run.Sent
 		o.Received += run.Received
 		o.Applied += run.Applied
