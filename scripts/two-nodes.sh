@@ -8,25 +8,9 @@
 #
 # CRUSH names the program; without it, it is built from this checkout. KEEP=1 keeps the scratch directory.
 # It needs root and network namespaces, and exits 77 where there are none. It touches nothing but what it makes:
-# a scratch directory, two namespaces, two processes.
+# a scratch directory, three namespaces, two processes.
 set -euo pipefail
-
-skip() {
-	echo "two-nodes: skipped: $*" >&2
-	exit 77
-}
-fail() {
-	echo "two-nodes: FAILED: $*" >&2
-	for n in 1 2; do
-		if [[ -s $work/$n.log ]]; then
-			echo "--- the end of the log of node $n" >&2
-			tail -n 15 "$work/$n.log" >&2
-		fi
-	done
-	exit 1
-}
-started=$SECONDS
-say() { printf '\n== %3d s  %s\n' $((SECONDS - started)) "$*"; }
+source "$(dirname "$0")/nodes.sh"
 
 stream=${1:-}
 if (($# > 1)) || [[ $stream == -* ]]; then
@@ -37,99 +21,11 @@ fi
 	echo "two-nodes: cannot read $stream" >&2
 	exit 2
 }
-((EUID == 0)) || skip "network namespaces need root: run it with sudo"
-command -v ip >/dev/null || skip "there is no program ip (iproute2)"
+demonstration two-nodes 1 2
 if [[ -n $stream ]]; then
 	command -v git >/dev/null || skip "there is no git to read the stream with"
 	[[ $stream != *.zst ]] || command -v zstd >/dev/null || skip "there is no zstd to unpack the stream with"
 fi
-
-work=$(mktemp -d)
-declare -A net=([1]=crush-$$-1 [2]=crush-$$-2) address=([1]=10.99.7.1 [2]=10.99.7.2) pid=()
-
-cleanup() {
-	trap - EXIT
-	local n
-	for n in "${!pid[@]}"; do
-		kill -KILL "${pid[$n]}" 2>/dev/null || true
-		wait "${pid[$n]}" 2>/dev/null || true
-	done
-	for n in 1 2; do
-		ip netns del "${net[$n]}" 2>/dev/null || true
-	done
-	if [[ -n ${KEEP:-} ]]; then
-		echo "kept: $work"
-	else
-		rm -rf "$work"
-	fi
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-ip netns add "${net[1]}" 2>"$work/netns" || skip "no network namespaces here: $(cat "$work/netns")"
-
-if [[ -z ${CRUSH:-} ]]; then
-	echo "building crush; the first time takes a minute"
-	CRUSH=$work/crush
-	(cd "$(dirname "$0")/.." && go build -buildvcs=false -o "$CRUSH" ./cmd/crush)
-fi
-
-# The line: one pair of virtual cables, one end in each namespace.
-wire() {
-	local n
-	ip netns add "${net[2]}"
-	ip -n "${net[1]}" link add line type veth peer name line netns "${net[2]}"
-	for n in 1 2; do
-		ip -n "${net[$n]}" addr add "${address[$n]}/24" dev line
-		ip -n "${net[$n]}" link set lo up
-		ip -n "${net[$n]}" link set line up
-	done
-}
-
-# start N runs the daemon of node N in its namespace and waits until it is ready.
-start() {
-	local n=$1 i
-	: >"$work/$n.out"
-	ip netns exec "${net[$n]}" "$CRUSH" daemon --data "$work/$n" --name "node$n" --zone "zone$n" --http off \
-		--listen "/ip4/${address[$n]}/tcp/7655" --listen "/ip4/${address[$n]}/udp/7655/quic-v1" \
-		>"$work/$n.out" 2>>"$work/$n.log" &
-	pid[$n]=$!
-	for ((i = 0; i < 300; i++)); do
-		grep -q '^ready' "$work/$n.out" && return
-		kill -0 "${pid[$n]}" 2>/dev/null || fail "the daemon of node $n ended"
-		sleep 0.1
-	done
-	fail "the daemon of node $n did not get ready in 30 s"
-}
-
-# on N VERB… is what a person types on node N. The socket is a file, so namespaces do not matter to it.
-on() {
-	local n=$1
-	shift
-	env -i PATH="$PATH" HOME="$work" CRUSH_DATA="$work/$n" CRUSH_AUTHOR="person$n" "$CRUSH" "$@"
-}
-
-frontier() { on "$1" status -o json | grep -o '"frontier":"[0-9a-f]*"'; }
-
-# settle waits until both nodes say that they have the same history.
-settle() {
-	local i one two
-	for ((i = 0; i < 600; i++)); do
-		one=$(frontier 1) two=$(frontier 2)
-		[[ -n $one && $one == "$two" ]] && return
-		sleep 0.2
-	done
-	fail "the frontiers still differ after 2 minutes: $one and $two"
-}
-
-# same WHAT VERB… compares what both nodes print, byte for byte.
-same() {
-	local what=$1
-	shift
-	on 1 "$@" >"$work/same.1" || fail "$what: exit $? on node 1"
-	on 2 "$@" >"$work/same.2" || fail "$what: exit $? on node 2"
-	cmp "$work/same.1" "$work/same.2" || fail "$what differs between the nodes"
-}
 
 # exports compares a whole export of each node with a directory, where one is given, and with each other.
 exports() {
@@ -143,22 +39,6 @@ exports() {
 	printf 'both exports are equal: %d files, %s\n' "$(find "$work/export1" -type f | wc -l)" \
 		"$(cd "$work/export1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c-16)"
 }
-
-# value N KEY WANT checks what node N serves.
-value() {
-	local got
-	got=$(on "$1" get "$2" 2>/dev/null) || fail "node $1 has no $2"
-	[[ $got == "$3" ]] || fail "node $1 serves for $2: $got, want $3"
-}
-
-# gone N KEY checks that node N serves nothing.
-gone() {
-	local code=0
-	on "$1" get "$2" >/dev/null 2>&1 || code=$?
-	((code == 5)) || fail "node $1: get $2 exits $code, want 5 (not found)"
-}
-
-in_conflict() { on "$1" get "$2" -o json 2>/dev/null | grep -q '"conflict":true'; }
 
 # tree puts what is to be applied into a directory, and makes it the expectation.
 tree() {
@@ -192,7 +72,7 @@ start 1
 start 2
 id2=$(on 2 id)
 on 1 member add "$id2" --name node2 --zone zone2
-on 2 join "$(grep '^peer.*/tcp/' "$work/1.out" | head -n 1 | awk '{print $2}')"
+on 2 join "$(peer 1)"
 settle
 on 2 member ls
 
@@ -231,7 +111,7 @@ settle
 exports "$work/tree"
 
 say "the cable is pulled; both sides go on"
-ip -n "${net[1]}" link set line down
+unplug 1
 # Different keys, in one atomic change each; then the same key on both sides; then a deletion here and an edit there.
 k=("site/${files[@]: -1}" "site/${files[@]: -2:1}" "site/${files[@]: -3:1}" "site/${files[@]: -4:1}")
 mkdir "$work/north" "$work/south"
@@ -258,9 +138,7 @@ gone 2 site/north/n1
 say "node 2 is killed with SIGKILL and started again, still cut off"
 kill -KILL "${pid[2]}"
 wait "${pid[2]}" 2>/dev/null || true
-code=0
-on 2 get "${k[0]}" >/dev/null 2>&1 || code=$?
-((code == 9)) || fail "get without a daemon exits $code, want 9"
+exits 9 2 get "${k[0]}"
 start 2
 value 2 "${k[0]}" "replicas: 9 (south)"
 value 2 "${k[1]}" "edited in the south"
@@ -272,7 +150,7 @@ on 1 rollback "site/${files[10]}" --to 'head~1' -m "back, during the cut"
 sed -i '$ d' "$work/tree/${files[10]}"
 
 say "the cable is back"
-ip -n "${net[1]}" link set line up
+plug 1
 before=$SECONDS
 settle
 echo "the same frontier on both after $((SECONDS - before)) s: $(frontier 1)"
@@ -324,8 +202,8 @@ diff -r "$work/expect" "$work/export1" || fail "a key that only one side wrote i
 
 say "both sides of every conflict, on both nodes, with names and times"
 for key in "${k[0]}" "${k[1]}" site/counter; do
-	same "info of $key" info "$key"
-	cat "$work/same.1"
+	same "info of $key" info "$key" -o json # as text it says how old things are, which goes on
+	on 1 info "$key"
 	echo
 done
 
@@ -338,15 +216,5 @@ for n in 1 2; do
 done
 
 say "everything that is stored is checked, on both; then both stop"
-for n in 1 2; do
-	on "$n" verify || fail "verify on node $n"
-done
-for n in 1 2; do
-	kill -TERM "${pid[$n]}"
-	code=0
-	wait "${pid[$n]}" || code=$?
-	unset "pid[$n]"
-	((code == 0)) || fail "the daemon of node $n ended with $code"
-	on "$n" verify || fail "verify of node $n, stopped"
-done
+stop
 say "done: two nodes, one history"
