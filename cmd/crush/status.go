@@ -190,7 +190,7 @@ func peerLine(peer rpc.PeerStatus) string {
 		s += ", last seen " + when(peer.LastSeen)
 	}
 	if peer.Lag != nil && peer.Lag.Blocks > 0 {
-		s += ", " + behind(peer.Lag) + " behind"
+		s = strings.TrimSuffix(s, ", behind") + ", " + behind(peer.Lag) + " behind"
 	}
 	if peer.Connected && peer.ClockSkew.Abs() >= time.Second {
 		s += ", its clock is off by " + skew(peer)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// exitSkipped is how scripts/two-nodes.sh says that it cannot run here.
+// exitSkipped is how the demonstrations say that they cannot run here.
 const exitSkipped = 77
 
 // TestTwoNodes runs the demonstration: two daemons in two network namespaces,
@@ -17,17 +17,6 @@ const exitSkipped = 77
 // again. With the history of a real repository beside this one, its last tree
 // is what is applied.
 func TestTwoNodes(t *testing.T) {
-	if testing.Short() {
-		t.Skip("hundreds of commands on two daemons: not in short runs")
-	}
-	script, err := filepath.Abs("../../scripts/two-nodes.sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	crush, err := exec.LookPath("crush")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var args []string
 	real, err := filepath.Abs("../../../shared/data/gitops-history.fe.zst")
 	if err != nil {
@@ -35,6 +24,27 @@ func TestTwoNodes(t *testing.T) {
 	}
 	if _, err := os.Stat(real); err == nil {
 		args = append(args, real)
+	}
+	demonstrate(t, "two-nodes.sh", args...)
+}
+
+// TestZones runs the demonstration of three zones, one of them cut off for a
+// while, and what people do then.
+func TestZones(t *testing.T) { demonstrate(t, "zones.sh") }
+
+// demonstrate runs a script that checks everything itself.
+func demonstrate(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("hundreds of commands on several daemons: not in short runs")
+	}
+	script, err := filepath.Abs("../../scripts/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crush, err := exec.LookPath("crush")
+	if err != nil {
+		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), script, args...)
 	cmd.Env = append(os.Environ(), "CRUSH="+crush, "TMPDIR="+t.TempDir())
