@@ -330,7 +330,7 @@ func (r *Replica) importedBefore(ctx context.Context, name, message string) (dag
 			return e.Block, nil
 		}
 	}
-	return dag.BlockID{}, failure(rpc.CodeConflict, "the cluster has a fork %q already", name)
+	return dag.BlockID{}, failure(rpc.CodeStale, "the cluster has a fork %q already", name)
 }
 
 // importForks writes what forks of another replica serve as new forks of this
@@ -378,7 +378,7 @@ func (r *Replica) importForks(ctx context.Context, old *Replica, forks []importe
 func makeForks(tx *dag.Tx, forks []importedFork) (made []dag.Fork, err error) {
 	for i := range forks {
 		if err := nameIsFree(tx, forks[i].to); err != nil {
-			return nil, failure(rpc.CodeConflict, "%s", err)
+			return nil, err
 		}
 		f, err := tx.CreateFork(forks[i].to)
 		if err != nil {

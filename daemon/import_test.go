@@ -107,10 +107,10 @@ func TestImportForks(t *testing.T) {
 			if err != nil || again != block {
 				t.Errorf("looked up: %s, %v; want %s", again, err, block)
 			}
-			if _, err := into.importedBefore(t.Context(), "laptop", "other"); !errors.Is(err, rpc.ErrConflict) {
+			if _, err := into.importedBefore(t.Context(), "laptop", "other"); !errors.Is(err, rpc.ErrStale) {
 				t.Errorf("of another import: %v", err)
 			}
-			if _, err := into.importForks(t.Context(), old.Replica, forks, rpc.Claim{}); !errors.Is(err, rpc.ErrConflict) {
+			if _, err := into.importForks(t.Context(), old.Replica, forks, rpc.Claim{}); !errors.Is(err, rpc.ErrStale) {
 				t.Errorf("imported twice: %v", err)
 			}
 		})
@@ -342,7 +342,7 @@ func TestJoinCannotImport(t *testing.T) {
 	}
 	fails("c", rpc.ErrDenied) // a reader writes nothing
 	j.member("writer")
-	fails("b", rpc.ErrConflict) // the cluster has one
+	fails("b", rpc.ErrStale) // the cluster has one
 	j.imported("c")
 }
 

@@ -123,7 +123,7 @@ func checkMembers(members []dag.Member, want dag.Member) error {
 			admins++
 		}
 		if m.Node != want.Node && m.Name == want.Name && want.Name != "" && want.Role != dag.RoleRemoved {
-			return failure(rpc.CodeConflict, "%s is called %s already: choose another name with --name, or remove that node first", m.Node, m.Name)
+			return failure(rpc.CodeStale, "%s is called %s already: choose another name with --name, or remove that node first", m.Node, m.Name)
 		}
 	}
 	if admins == 0 && want.Role != dag.RoleAdmin {
@@ -146,7 +146,7 @@ func (d *Daemon) callSelf(ctx context.Context) error {
 	if self.Role == dag.RoleAdmin {
 		_, err = d.setMember(ctx, want, rpc.Claim{}, "name this node")
 	}
-	if errors.Is(err, rpc.ErrDenied) || errors.Is(err, rpc.ErrConflict) {
+	if errors.Is(err, rpc.ErrDenied) || errors.Is(err, rpc.ErrStale) {
 		d.config.Logger.Warn("name and zone stay as the member list has them", "name", self.Name, "zone", self.Zone, "cause", err.Error())
 		return nil
 	}

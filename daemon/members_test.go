@@ -45,7 +45,7 @@ func TestAddMember(t *testing.T) {
 		t.Errorf("a writer by default: %+v, %v", c, err)
 	}
 	for _, m := range []rpc.Member{{Node: third.Node, Name: "db2"}, {Node: third.Node, Name: "db1"}} {
-		if _, err := add(m); !errors.Is(err, rpc.ErrConflict) || !strings.Contains(err.Error(), "is called "+m.Name+" already") {
+		if _, err := add(m); !errors.Is(err, rpc.ErrStale) || !strings.Contains(err.Error(), "is called "+m.Name+" already") {
 			t.Errorf("a name that is taken: %v", err)
 		}
 	}

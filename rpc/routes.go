@@ -160,7 +160,7 @@ func nodeRoutes() []route {
 		},
 		{
 			method: "POST", pattern: "/api/v1/members", id: "addMember", serve: (*exchange).postMember,
-			summary: "Adds a member, or changes one: what is left out stays. 409 if another has the name.",
+			summary: "Adds a member, or changes one: what is left out stays. 412 if another has the name.",
 			headers: writeHeaders, body: "Member", answers: jsonAnswer, schema: "MemberChange",
 		},
 		{

@@ -75,7 +75,7 @@ func (p *program) memberAddCommand() *cobra.Command {
 writer or reader. Of a node that is a member already, what is given changes and
 the rest stays.
 
-A name that another member has is refused (exit 3).`,
+A name that another member has is refused (exit 4).`,
 		Example: `  crush member add 12D3KooWGRUVh... --name db2 --zone north
   crush member add "$(ssh db2 crush id)"
   crush member add 12D3KooWGRUVh... --role admin`,
