@@ -203,6 +203,7 @@ type Header struct {
 	Time   int64 // unix milliseconds, the author's claim
 	Signed bool
 	Node   NodeID // the author, if the block announces its chain; else zero
+	Sig    []byte // nil unless Signed
 }
 
 // ReadHeader decodes a bundle strictly: canonical form, hashes and limits are
@@ -213,7 +214,7 @@ func ReadHeader(b Bundle) (Header, error) {
 	if err != nil {
 		return Header{}, err
 	}
-	h := Header{ID: p.id, Chain: p.block.Chain, Seq: p.block.Seq, Prev: p.block.Prev, Deps: p.block.Deps, Time: p.block.Time, Signed: p.sig != nil}
+	h := Header{ID: p.id, Chain: p.block.Chain, Seq: p.block.Seq, Prev: p.block.Prev, Deps: p.block.Deps, Time: p.block.Time, Signed: p.sig != nil, Sig: p.sig}
 	if op, ok := p.block.announces(); ok {
 		h.Node = op.Key
 	}

@@ -62,6 +62,8 @@ type Graph struct {
 
 	changeMu sync.Mutex
 	changed  chan struct{} // closed and replaced after each batch
+
+	judged judged
 }
 
 // moment is everything in memory that a batch changes, as one value.

@@ -4,6 +4,7 @@ import "fmt"
 
 // vouching decides which blocks of one Apply a signature stands behind.
 type vouching struct {
+	judged  *judged // before the call
 	authors map[ChainID]NodeID
 	good    map[BlockID]bool // signatures that were checked
 }
@@ -15,7 +16,7 @@ type vouching struct {
 // the signature that stands behind a block must be kept with it. Signatures
 // that were not needed are dropped, because nobody has checked them.
 func (g *Graph) vouch(w *workspace, parcels []*parcel) (fresh []*parcel, unvouched int, err error) {
-	v := &vouching{authors: map[ChainID]NodeID{}, good: map[BlockID]bool{}}
+	v := &vouching{judged: &g.judged, authors: map[ChainID]NodeID{}, good: map[BlockID]bool{}}
 	for _, p := range parcels {
 		if op, ok := p.block.announces(); ok {
 			v.authors[p.block.Chain] = op.Key
@@ -87,7 +88,7 @@ func (v *vouching) run(parcels []*parcel) (map[BlockID]bool, error) {
 		case later[edge{p.id, chain}]:
 			vouched[p.id] = true
 		case p.sig == nil || !known:
-		case v.good[p.id] || author.verifyBlock(p.id, p.sig):
+		case v.good[p.id] || v.judged.good(author, p.id, p.sig) || author.verifyBlock(p.id, p.sig):
 			v.good[p.id], vouched[p.id] = true, true
 		default:
 			return nil, fmt.Errorf("block %s: %w: bad signature", p.id, ErrRefused)

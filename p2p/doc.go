@@ -112,7 +112,9 @@
 //	         head: block id, 32 bytes
 //
 // Messages are not signed and carry no author (blocks are signed). The id of a
-// message is its kind and the id of its last block.
+// message is its kind, the id of its last block and, if it is inline, the first
+// 8 bytes of the SHA-256 of its body, because a block's id says nothing of its
+// signature. Bad bytes and bad signatures are not passed on.
 //
 // # Example of a gossip message
 //

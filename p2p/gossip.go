@@ -35,6 +35,15 @@ type gossipMessage struct {
 	head   dag.BlockID // the last block, also of inline messages
 }
 
+// headers are those of the blocks that are inline.
+func (m *gossipMessage) headers() []dag.Header {
+	headers := make([]dag.Header, len(m.blocks))
+	for i, b := range m.blocks {
+		headers[i] = b.Header
+	}
+	return headers
+}
+
 type gossipKind uint8
 
 const (
@@ -127,15 +136,21 @@ func (p *gossipParser) parse(b []byte) (gossipMessage, error) {
 	return v.message, v.err
 }
 
-// id is the message's kind and the id of its last block. Only the bytes
-// themselves say which block they are, so that nobody can take its place.
+// id is the message's kind, the id of its last block and, of an inline one, a
+// hash of the body: signatures are no part of a block's id, and a copy with a
+// bad one must not take the place of the good.
 func (p *gossipParser) id(b []byte) string {
 	m, err := p.parse(b)
 	if err != nil {
 		sum := sha256.Sum256(b)
 		return "bad" + string(sum[:])
 	}
-	return string([]byte{byte(m.kind)}) + string(m.head[:])
+	id := string(byte(m.kind)) + string(m.head[:])
+	if m.kind == gossipInline {
+		sum := sha256.Sum256(b[gossipFixed:])
+		id += string(sum[:8])
+	}
+	return id
 }
 
 // outbox keeps what was announced until it is published. Its methods may be
@@ -303,8 +318,14 @@ func (h *Host) leaveWith(ctx context.Context, cluster dag.ClusterID) error {
 	}
 }
 
-// validate is pubsub's validator: bad bytes are refused and count against the
-// peer that sent them; they are not passed on. Blocks of a later version of the
+// Judge says what signatures are worth before blocks are applied. Implemented
+// by dag.Graph. It may be called from any goroutine.
+type Judge interface {
+	Judge(headers []dag.Header) dag.Verdict
+}
+
+// validate is pubsub's validator: bad bytes and bad signatures are refused and
+// count against the peer that sent them; they are not passed on. Blocks of a later version of the
 // format are left to a newer version of crush, and count against nobody.
 func (h *Host) validate(_ context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
 	parsed, err := h.gossip.parse(m.Data)
@@ -317,6 +338,12 @@ func (h *Host) validate(_ context.Context, from peer.ID, m *pubsub.Message) pubs
 	if err != nil {
 		if h.quiet.due("gossip", from) {
 			h.log.Warn("gossip refused: damaged bytes from the peer", "peer", from.String(), "cause", err)
+		}
+		return pubsub.ValidationReject
+	}
+	if from != h.self && h.cfg.Judge != nil && h.cfg.Judge.Judge(parsed.headers()) == dag.Bad {
+		if h.quiet.due("signature", from) {
+			h.log.Warn("gossip refused: bad signature", "peer", from.String(), "block", parsed.head.String())
 		}
 		return pubsub.ValidationReject
 	}

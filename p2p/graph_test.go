@@ -19,6 +19,7 @@ var (
 	_ Blocks = (*dag.Graph)(nil)
 	_ Chains = (*dag.Graph)(nil)
 	_ Gate   = (*dag.Graph)(nil)
+	_ Judge  = (*dag.Graph)(nil)
 )
 
 func openGraph(t *testing.T, key dag.NodeKey, s dag.Store) *dag.Graph {
@@ -174,7 +175,7 @@ func TestGraphCloned(t *testing.T) {
 // startGraph runs a host on a graph until the test ends.
 func startGraph(t *testing.T, n byte, g *dag.Graph, change ...func(*Config)) *member {
 	return start(t, n, nil, append([]func(*Config){func(c *Config) {
-		c.State, c.Blocks, c.Chains, c.Gate, c.header = g, g, g, g, nil
+		c.State, c.Blocks, c.Chains, c.Gate, c.Judge, c.header = g, g, g, g, g, nil
 	}}, change...)...)
 }
 

@@ -37,6 +37,7 @@ type Config struct {
 	Blocks Blocks
 	Chains Chains
 	Gate   Gate
+	Judge  Judge // nil: signatures are checked when blocks are applied, not before gossip passes them on
 
 	Listen   []string // multiaddrs; nil: DefaultListen; empty: none
 	Announce []string // multiaddrs told to peers besides those listened on

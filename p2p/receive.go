@@ -42,7 +42,7 @@ func (r *receiver) run(ctx context.Context, inbox <-chan arrival) error {
 			if err := waitFor(ctx, time.After(orphanSweep)); err != nil {
 				return err
 			}
-			r.apply(ctx, r.orphans.take(r.h.cfg.State.Have))
+			r.apply(ctx, r.orphans.take(r.have(nil)))
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -67,11 +67,11 @@ func gather(first arrival, inbox <-chan arrival) []arrival {
 // take applies what connects, keeps what does not and asks for what is missing
 // from the peer that sent the message.
 func (r *receiver) take(ctx context.Context, batch []arrival) {
-	have := r.h.cfg.State.Have
 	var blocks []block
 	for _, a := range batch {
 		blocks = append(blocks, a.blocks...)
 	}
+	have := r.have(blocks)
 	ready, rest := connect(blocks, have)
 	for _, b := range rest {
 		r.orphans.add(b)
@@ -83,6 +83,23 @@ func (r *receiver) take(ctx context.Context, batch []arrival) {
 	ours := r.h.cfg.State.Digest()
 	for _, a := range batch {
 		r.hint(a, have(a.head), ours)
+	}
+}
+
+// have returns State.Have, which need not search for blocks whose place in
+// their chain is known: the orphans and some others.
+func (r *receiver) have(others []block) func(dag.BlockID) bool {
+	tips := make(map[dag.BlockID]dag.Tip, len(others)+len(r.orphans.blocks))
+	for _, blocks := range [][]block{others, r.orphans.blocks} {
+		for _, b := range blocks {
+			tips[b.ID] = dag.Tip{Chain: b.Chain, Seq: b.Seq, Block: b.ID}
+		}
+	}
+	return func(id dag.BlockID) bool {
+		if t, ok := tips[id]; ok {
+			return r.h.cfg.Chains.HaveTip(t)
+		}
+		return r.h.cfg.State.Have(id)
 	}
 }
 
