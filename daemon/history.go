@@ -231,7 +231,7 @@ func (r *Replica) Previous(ctx context.Context, k rpc.KeyRef) iter.Seq2[[]byte, 
 }
 
 // PreviousCount implements rpc.Ancestry.
-func (r *Replica) PreviousCount(_ context.Context, k rpc.KeyRef) (uint64, error) {
+func (r *Replica) PreviousCount(ctx context.Context, k rpc.KeyRef) (uint64, error) {
 	f, err := r.fork(k.Fork)
 	if err != nil {
 		return 0, nil // not there
@@ -243,7 +243,19 @@ func (r *Replica) PreviousCount(_ context.Context, k rpc.KeyRef) (uint64, error)
 	if v := r.view(&e); v.Absent() {
 		return 0, nil
 	}
-	return max(e.SinceDelete, 1) - 1, nil
+	if len(e.Heads) == 1 {
+		return max(e.SinceDelete, 1) - 1, nil
+	}
+	// The served one of several heads can stand behind a delete that it has not
+	// seen.
+	n := uint64(0)
+	for _, err := range r.Previous(ctx, k) {
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // ForkKeys implements rpc.Ancestry.

@@ -558,8 +558,8 @@ type Ancestry interface {
 	// Previous yields the values before the served one, newest first, back to
 	// the newest delete or the first write.
 	Previous(ctx context.Context, k KeyRef) iter.Seq2[[]byte, error]
-	// PreviousCount is the number of values that Previous yields, without
-	// walking the history.
+	// PreviousCount is the number of values that Previous yields; of a key with
+	// one head, without walking the history.
 	PreviousCount(ctx context.Context, k KeyRef) (uint64, error)
 	// ForkKeys yields every key that is there, of every fork if fork is "".
 	ForkKeys(ctx context.Context, fork, prefix string) iter.Seq2[KeyRef, error]

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -27,6 +28,9 @@ func (w *World) Compare(ctx context.Context, n *Node) error {
 				return err
 			}
 			if err := w.compareLog(ctx, n, at); err != nil {
+				return err
+			}
+			if err := w.compareInfo(ctx, n, at); err != nil {
 				return err
 			}
 		}
@@ -195,22 +199,59 @@ func (w *World) compareLog(ctx context.Context, n *Node, at place) error {
 	return nil
 }
 
-// compareList compares the keys that a fork has, all and below a prefix; at the
-// cut of a block, if there is one.
+// compareInfo compares counts and times, and the number of the values that the
+// ancestor's API would give with those that it gives.
+func (w *World) compareInfo(ctx context.Context, n *Node, at place) error {
+	want := w.mirror.see(n.has, at)
+	ref := rpc.KeyRef{Fork: at.fork.String(), Key: at.key}
+	got, err := n.Info(ctx, ref)
+	if !want.exists() && rpc.CodeOf(err) == rpc.CodeNotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: info of %s: %w", n.name, w.name(at), err)
+	}
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, r := range w.mirror.oracle.At(n.has).Visible(crdt.ForkID(at.fork), at.key) {
+		first = min(first, r.Time)
+	}
+	for _, h := range want.heads {
+		last = max(last, h.Time)
+	}
+	if got.First.UnixMilli() != first || got.Last.UnixMilli() != last || int(got.RevisionCount) != want.visible-1 || got.Size != int64(len(want.served().Value)) {
+		return fmt.Errorf("%s: info of %s is %+v, want %s from %d to %d", n.name, w.name(at), got, w.tell(want), first, last)
+	}
+	values := 0
+	for _, err := range n.Previous(ctx, ref) {
+		if err != nil {
+			return fmt.Errorf("%s: previous values of %s: %w", n.name, w.name(at), err)
+		}
+		values++
+	}
+	count, err := n.PreviousCount(ctx, ref)
+	if err == nil && int(count) != values {
+		err = fmt.Errorf("%s: %s has %d previous values, said are %d", n.name, w.name(at), values, count)
+	}
+	return err
+}
+
+// compareList compares the keys that a fork has: all, below a prefix, behind a
+// key; at the cut of a block, if there is one.
 func (w *World) compareList(ctx context.Context, n *Node, fork dag.ForkID, b *block) error {
 	cut, at := n.has, ""
 	if b != nil {
 		cut, at = b.past, b.id.String()
 	}
-	for _, prefix := range []string{"", "app/"} {
+	for _, q := range []rpc.ListRequest{{}, {Prefix: "app/"}, {After: "app/a"}, {Prefix: "app/", After: "app/a"}} {
+		q.Fork, q.Values, q.At = fork.String(), true, at
 		var want []string
 		for _, key := range slices.Sorted(slices.Values(keys)) {
-			if s := w.mirror.see(cut, place{fork, key}); strings.HasPrefix(key, prefix) && !s.view.Absent() {
+			if s := w.mirror.see(cut, place{fork, key}); strings.HasPrefix(key, q.Prefix) && key > q.After && !s.view.Absent() {
 				want = append(want, key)
 			}
 		}
 		var got []string
-		for e, err := range n.List(ctx, rpc.ListRequest{Fork: fork.String(), Prefix: prefix, Values: true, At: at}) {
+		for e, err := range n.List(ctx, q) {
 			if err != nil {
 				return fmt.Errorf("%s: list: %w", n.name, err)
 			}
@@ -220,7 +261,7 @@ func (w *World) compareList(ctx context.Context, n *Node, fork dag.ForkID, b *bl
 			}
 		}
 		if !slices.Equal(got, want) {
-			return fmt.Errorf("%s: list of %q on %s at %q gives %q, want %q", n.name, prefix, fork.Short(), at, got, want)
+			return fmt.Errorf("%s: list of %q after %q on %s at %q gives %q, want %q", n.name, q.Prefix, q.After, fork.Short(), at, got, want)
 		}
 	}
 	return nil
