@@ -12,13 +12,12 @@ type Lag struct {
 	Since  time.Time // arrival here of the first that it lacks; zero if it lacks none
 }
 
-// Lag tells what a node lacks that has the blocks of some tips and all before
-// them. Tips that are not applied here say nothing. It costs a few reads for
-// each tip and for each line of which something is missing, however much that
-// is.
-func (g *Graph) Lag(their []Tip) (Lag, error) {
+// Lag tells what a node lacks that has some pinned blocks and all before them.
+// Pins of what is not applied here say nothing. It costs a few reads for each
+// pin and for each line of which something is missing, however much that is.
+func (g *Graph) Lag(their []Pin) (Lag, error) {
 	f := g.moment.Load().front
-	have, err := g.pastOfTips(f, their)
+	have, err := g.pastOfPins(f, their)
 	if err != nil {
 		return Lag{}, err
 	}

@@ -9,7 +9,7 @@ import (
 
 func wantLag(t *testing.T, n *node, their []dag.Tip, blocks uint64, since time.Time) {
 	t.Helper()
-	got, err := n.Lag(their)
+	got, err := n.Lag(dag.PinsOf(their))
 	if err != nil || got.Blocks != blocks || !got.Since.Equal(since) {
 		t.Errorf("lag %d since %v, %v; want %d since %v", got.Blocks, got.Since, err, blocks, since)
 	}

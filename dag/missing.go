@@ -167,26 +167,6 @@ func (g *Graph) lacking(known []Pin) (lines sendings, err error) {
 	return lines, nil
 }
 
-// pastOfTips joins the causal pasts of the tips that are applied here.
-func (g *Graph) pastOfTips(f *frontier, tips []Tip) (clock, error) {
-	have := clock{}
-	for _, t := range tips {
-		at, ok, err := g.findInChain(f, t)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			continue
-		}
-		p, err := f.pastOf(g.store, at)
-		if err != nil {
-			return nil, err
-		}
-		p.joinInto(have)
-	}
-	return have, nil
-}
-
 // pastOfPins joins the causal pasts of the pinned blocks that are applied
 // here.
 func (g *Graph) pastOfPins(f *frontier, pins []Pin) (clock, error) {

@@ -25,7 +25,8 @@ type Chains interface {
 	// Newest returns the blocks that no other applied block depends on.
 	Newest() []dag.Tip
 	// Lag tells what a node lacks that has these blocks and all before them.
-	Lag(their []dag.Tip) (dag.Lag, error)
+	// Pins of blocks that are not here say nothing.
+	Lag(their []dag.Pin) (dag.Lag, error)
 }
 
 // AwaitHeld returns the members that have said that a block, and all before

@@ -65,8 +65,8 @@ func (l *fakeLog) Newest() (tips []dag.Tip) {
 // arrivalOf is a made-up arrival: one second a block.
 func arrivalOf(n int) time.Time { return time.Unix(1000+int64(n), 0) }
 
-func (l *fakeLog) Lag(their []dag.Tip) (lag dag.Lag, err error) {
-	missing := l.missing(dag.PinsOf(their))
+func (l *fakeLog) Lag(their []dag.Pin) (lag dag.Lag, err error) {
+	missing := l.missing(their)
 	lag.Blocks = uint64(len(missing))
 	if len(missing) > 0 {
 		h, _ := fakeHeader(missing[0])

@@ -41,20 +41,35 @@ func (e *peerEntry) hold(t dag.Tip) {
 // noteEqual keeps this node's frontier as the peer's if the peer has told its
 // digest.
 func (h *Host) noteEqual(p peer.ID, theirs dag.Digest) {
-	if front := h.cfg.State.Frontier(); dag.DigestOf(front) == theirs {
-		h.roster.update(p, func(e *peerEntry) { e.base, e.held = front, nil })
+	if h.cfg.State.Digest() != theirs {
+		return
+	}
+	// The history only grows: with one digest before and after, this is its frontier.
+	if front := h.cfg.State.Frontier(); h.cfg.State.Digest() == theirs {
+		h.noteFrontier(p, dag.PinsOf(front))
 	}
 }
+
+// noteFrontier keeps what a peer has. Some of it may not be here yet.
+func (h *Host) noteFrontier(p peer.ID, front []dag.Pin) {
+	if front == nil {
+		front = []dag.Pin{} // it has nothing, and said so
+	}
+	h.roster.update(p, func(e *peerEntry) { e.base, e.held = front, nil })
+}
+
+// known is what the peer is known to have, with all before.
+func (e *peerEntry) known() []dag.Pin { return slices.Concat(e.base, dag.PinsOf(e.held)) }
 
 // lag computes a peer's lag from what is known of it.
 func (h *Host) lag(e peerEntry, ours dag.Digest) (Lag, error) {
 	switch {
 	case e.told && e.digest == ours:
 		return Lag{Known: true}, nil
-	case len(e.base)+len(e.held) == 0:
+	case e.base == nil && len(e.held) == 0:
 		return Lag{}, nil
 	}
-	l, err := h.cfg.Chains.Lag(slices.Concat(e.base, e.held))
+	l, err := h.cfg.Chains.Lag(e.known())
 	return Lag{Known: true, Blocks: int(l.Blocks), Since: l.Since}, err
 }
 
@@ -70,8 +85,8 @@ func (h *Host) runLag(ctx context.Context) error {
 			if !ok || !h.gate.isMember(p) || e.told && e.digest == ours {
 				continue
 			}
-			known := slices.Concat(e.base, e.held)
-			unknown := slices.DeleteFunc(slices.Clone(newest), func(t dag.Tip) bool { return slices.Contains(known, t) })
+			known := e.known()
+			unknown := slices.DeleteFunc(slices.Clone(newest), func(t dag.Tip) bool { return slices.Contains(known, t.Pin()) })
 			h.questions.measure(p, unknown[:min(len(unknown), lagTips)])
 		}
 		if err := waitFor(ctx, time.After(lagEvery)); err != nil {

@@ -39,7 +39,7 @@ type peerEntry struct {
 	PeerState
 	told     bool // Digest is set
 	digest   dag.Digest
-	base     []dag.Tip // a frontier that the peer has had; shared, never changed
+	base     []dag.Pin // the frontier that the peer last told, or is known to have had; nil: none; never changed
 	held     []dag.Tip // what it has said to hold since, the newest last
 	connects int       // how often it was connected
 }

@@ -241,6 +241,9 @@ func (t *transfer) cut(ctx context.Context, err error) error {
 // admit notes the peer's HELLO and claims the right to move blocks, if that is
 // what follows.
 func (t *transfer) admit(m Message) {
+	if f, ok := m.(Frontier); ok && !t.session.Ended() {
+		t.h.noteFrontier(t.peer, f.Tips)
+	}
 	hello, ok := m.(Hello)
 	if !ok {
 		return
@@ -271,6 +274,9 @@ func (t *transfer) record() {
 			e.digest, e.told, e.LastSeen = o.Digest, true, now
 		}
 	})
+	if o.Peer.Version != 0 && !o.Peer.Ask && t.part != Ask {
+		t.h.noteEqual(t.peer, o.Digest)
+	}
 }
 
 // report logs how a session ended: why it failed is one line, at most once a
