@@ -83,7 +83,7 @@ func (g *Graph) Apply(ctx context.Context, bundles []Bundle) (Applied, error) {
 		}
 		parcels = append(parcels, p)
 	}
-	return g.applyParcels(parcels, later)
+	return g.applyParcels(nil, parcels, later)
 }
 
 // Take is Apply for the next chunk of a flow. It does not keep the chunk. After
@@ -96,12 +96,12 @@ func (g *Graph) Take(ctx context.Context, in *Inflow, chunk []byte) (Applied, er
 	if err != nil {
 		return Applied{}, err
 	}
-	return g.applyParcels(parcels, later)
+	return g.applyParcels(in, parcels, later)
 }
 
-// applyParcels applies blocks whose bytes are good. Later is how many more
-// there were that this version cannot read.
-func (g *Graph) applyParcels(parcels []*parcel, later int) (Applied, error) {
+// applyParcels applies blocks whose bytes are good, of a flow or of none. Later
+// is how many more there were that this version cannot read.
+func (g *Graph) applyParcels(in *Inflow, parcels []*parcel, later int) (Applied, error) {
 	g.writeMu.Lock()
 	defer g.writeMu.Unlock()
 	if g.failed != nil {
@@ -110,6 +110,9 @@ func (g *Graph) applyParcels(parcels []*parcel, later int) (Applied, error) {
 	w := g.newWorkspace(g.clock().UnixMilli())
 	if w.state.lsn == 0 {
 		w.cluster = g.cluster
+	}
+	if in != nil {
+		w.tallies = g.talliesOf(in)
 	}
 	out := Applied{Later: later}
 	if later > 0 {

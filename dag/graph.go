@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 )
 
 // Config is what a graph is opened with.
@@ -56,6 +57,8 @@ type Graph struct {
 	spare  Batch         // the memory of the last batch, empty
 
 	blocks blockCache // safe by itself
+
+	tallies weak.Pointer[tallies] // under writeMu
 
 	findMu   sync.RWMutex
 	gathered *gathered

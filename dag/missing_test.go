@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -204,5 +205,56 @@ func commonAt(t *testing.T, n *node, pins []dag.Pin, common uint64) {
 	}
 	if best < common && common-best > tip-common {
 		t.Errorf("common up to %d, found %d, the tip is %d", common, best, tip)
+	}
+}
+
+// TestTakeBesideWrites: what a flow remembers of keys follows what this node
+// writes, what comes by other ways, forks, deletes and concurrent writes: the
+// records are those that a rebuild makes.
+func TestTakeBesideWrites(t *testing.T) {
+	for seed := range uint64(15) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		a := foundNode(t, "a")
+		b, c := a.enlist(t, "b", dag.RoleWriter), a.enlist(t, "c", dag.RoleWriter)
+		x := a.fork(t, "x", dag.DefaultFork())
+		b.pull(t, a)
+		c.pull(t, a)
+		nodes := []*node{a, b, c}
+		a.put(t, "k", "first")
+		var held dag.Inflow // keeps what flows remember
+		for _, c := range chunks(t, a, dag.PinsOf(b.Frontier())) {
+			if _, err := b.Take(t.Context(), &held, c.Bytes()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 120 {
+			n := nodes[r.IntN(3)]
+			fork := []dag.ForkID{dag.DefaultFork(), dag.DefaultFork(), x}[r.IntN(3)]
+			switch key := fmt.Sprint("k", r.IntN(4)); r.IntN(9) {
+			case 0:
+				n.commit(t, func(tx *dag.Tx) error {
+					e, err := tx.Entry(fork, key)
+					if err != nil || len(e.Heads) == 0 {
+						return err
+					}
+					return tx.Put(dag.Draft{Fork: fork, Key: key, Kind: 1, Parents: headIDs(e), Deleted: true})
+				})
+			case 1:
+				if _, err := n.Apply(t.Context(), bundles(n.lacks(t, nodes[r.IntN(3)]))); err != nil {
+					t.Fatal(err)
+				}
+			case 2, 3, 4:
+				b.pull(t, nodes[2*r.IntN(2)])
+			default:
+				n.set(t, fork, key, fmt.Sprint(r.IntN(1000)))
+			}
+		}
+		for _, n := range nodes {
+			n.check(t)
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+		runtime.KeepAlive(&held)
 	}
 }

@@ -150,6 +150,7 @@ type Entry struct {
 
 	lastDelete order // of the newest delete in the history
 	contribs   int   // how many contributions of the fork are taken into account; -1: computed, not stored
+	bare       bool  // of the head there is only what a revision needs that has seen it
 }
 
 // Head is a revision that no other visible revision has seen.

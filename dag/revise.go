@@ -3,6 +3,7 @@ package dag
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 )
 
@@ -32,6 +33,11 @@ func (w *workspace) applyRevision(a *applying, i int) error {
 	if why != "" {
 		w.void(a, at.index, why)
 		return nil
+	}
+	if e.bare && slices.Contains(seen, false) { // the head stays: all of it is needed
+		if e, err = w.whole(k); err != nil {
+			return err
+		}
 	}
 	head := Head{
 		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size,
@@ -69,11 +75,25 @@ func (w *workspace) stored(k entryKey) (*Entry, error) {
 	if e, ok := w.read[k]; ok {
 		return e, nil
 	}
-	e, err := readEntry(w.store, w.forks.byNum[k.fork], k.key, w.front.chainOf)
+	f := w.forks.byNum[k.fork]
+	if e := w.tallies.entry(k, f.id); e != nil {
+		w.read[k] = e
+		return e, nil
+	}
+	e, err := readEntry(w.store, f, k.key, w.front.chainOf)
 	if err == nil {
 		w.read[k] = &e
 	}
 	return &e, err
+}
+
+// whole is entry without what is bare of it; the rest is the same.
+func (w *workspace) whole(k entryKey) (*Entry, error) {
+	kept := w.tallies
+	defer func() { w.tallies = kept }()
+	w.tallies = nil
+	maps.DeleteFunc(w.read, func(_ entryKey, e *Entry) bool { return e.bare })
+	return w.entry(k)
 }
 
 // readEntry reads the own record of a key on a fork; one without heads if it
@@ -255,6 +275,7 @@ func (w *workspace) isParent(r *Revision, at loc) (bool, error) {
 // advance returns the entry after a new revision that has seen some heads.
 func (w *workspace) advance(k entryKey, e *Entry, head Head, seen []bool) (*Entry, error) {
 	next := *e
+	next.bare = false
 	next.contribs = len(w.forks.byNum[k.fork].contribs)
 	next.Heads = make([]Head, 0, len(e.Heads)+1)
 	for i, h := range e.Heads {

@@ -10,7 +10,8 @@ import (
 // start. It is used by one goroutine.
 type Inflow struct {
 	flow
-	failed error // why nothing more can be read
+	failed  error // why nothing more can be read
+	tallies *tallies
 }
 
 // errChunk marks bytes of a chunk that are not what the format says.

@@ -25,6 +25,7 @@ type workspace struct {
 	placed  map[BlockID]loc   // the same, by id
 	applied []*applying       // the same, in order
 	arrival int64
+	tallies *tallies    // nil: entries are read whole
 	earlier *gathered   // ids of earlier batches that are in no segment
 	decoded *blockCache // of the store
 }
