@@ -11,9 +11,7 @@ func TestTalliesHold(t *testing.T) {
 	tl := newTallies()
 	r := rand.New(rand.NewPCG(1, 1))
 	last := map[entryKey]uint64{}
-	entry := func(n uint64, heads int) *Entry {
-		return &Entry{Count: n, SinceDelete: n, First: int64(n), Heads: make([]Head, heads)}
-	}
+	entry := countedEntry
 	check := func(missing int) {
 		t.Helper()
 		lost := 0
@@ -60,8 +58,18 @@ func TestTalliesHold(t *testing.T) {
 		}
 	}
 	check(len(last) / 15)
+}
+
+// countedEntry is an entry of n revisions.
+func countedEntry(n uint64, heads int) *Entry {
+	return &Entry{Count: n, SinceDelete: n, First: int64(n), Heads: make([]Head, heads)}
+}
+
+// TestTalliesBounded: more keys than there is room for take no more of it.
+func TestTalliesBounded(t *testing.T) {
+	tl := newTallies()
 	for n := range uint64(3 * tallySetsMax * tallyWays) {
-		tl.keep(map[entryKey]*Entry{{0, fmt.Sprint("more", n)}: entry(n, 1)}, false)
+		tl.keep(map[entryKey]*Entry{{0, fmt.Sprint("more", n)}: countedEntry(n, 1)}, false)
 	}
 	if len(tl.sets) != tallySetsMax || tl.used > tallySetsMax*tallyWays {
 		t.Errorf("%d sets, %d used", len(tl.sets), tl.used)
