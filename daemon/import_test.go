@@ -76,9 +76,13 @@ func TestImportForks(t *testing.T) {
 			if err != nil || len(forks) != 2 || forks[0].to != "laptop" || forks[1].to != "laptop/staging" || forks[0].conflicts != 1 {
 				t.Fatalf("to import: %+v, %v", forks, err)
 			}
+			before := into.Graph().Stats().Blocks
 			block, err := into.importForks(t.Context(), old.Replica, forks, rpc.Claim{Author: "bob", Message: "imported"})
 			if err != nil || block.IsZero() {
 				t.Fatal(err)
+			}
+			if n := into.Graph().Stats().Blocks - before; (n == 1) != (part == defaultPartSize) {
+				t.Errorf("imported in %d blocks", n)
 			}
 			whole := false
 			for !whole {
