@@ -25,7 +25,7 @@ var (
 
 // TestHistories runs random histories whose steps say what blocks go where.
 func TestHistories(t *testing.T) {
-	runHistories(t, false, 2500, []string{
+	runHistories(t, false, 2000, []string{
 		"merge, with conflicts", "merge, refused as conflict", "merge, refused as stale", "merge, changed nothing",
 		"put, refused as stale", "put, refused as not_here", "put, refused as ambiguous", "undo, refused as stale",
 		"resolve, refused as stale", "rm, refused as conflict", "fork, refused as stale", "pull",
