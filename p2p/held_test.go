@@ -347,3 +347,41 @@ func TestBadAnswers(t *testing.T) {
 		t.Error(got.err)
 	}
 }
+
+// HELD is said when the block is here and not before: of three asks, the one
+// that can be answered is, and the others once their blocks have come, also
+// one whose place in its chain another block has.
+func TestHeldNotBefore(t *testing.T) {
+	logs := cluster(2)
+	before := logs[0].Newest()[0]
+	a, b := start(t, 1, logs[0]), start(t, 2, logs[1])
+	taken := a.write(dag.ChainID{1}, before.Block, []byte("here"))
+	other := logs[1].clone()
+	next := other.write(dag.ChainID{2}, dag.BlockID{}, []byte("not here"))
+	twin := other.write(dag.ChainID{1}, before.Block, []byte("not here, at a place that is taken"))
+	tipOf := func(bundle dag.Bundle) dag.Tip {
+		h, _ := fakeHeader(bundle)
+		return dag.Tip{Chain: h.Chain, Seq: h.Seq, Block: h.ID}
+	}
+	b.slots.opening[a.self] = true // keeps b's own sessions away
+	s := heldStream(t, b, a)
+	s.SetReadDeadline(time.Now().Add(20 * time.Second))
+	for _, bundle := range []dag.Bundle{next, twin, taken} {
+		if _, err := s.Write(appendHeld(nil, heldMessage{heldAsk, tipOf(bundle)})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantHeld := func(bundle dag.Bundle) {
+		t.Helper()
+		if m, err := readHeld(s); err != nil || m.kind != heldHeld || m.tip.Block != tipOf(bundle).Block {
+			t.Errorf("answered %+v, %v; want block %s", m, err, tipOf(bundle).Block.Short())
+		}
+	}
+	wantHeld(taken)
+	for _, bundle := range []dag.Bundle{next, twin} {
+		if _, err := a.Apply(t.Context(), []dag.Bundle{bundle}); err != nil {
+			t.Fatal(err)
+		}
+		wantHeld(bundle)
+	}
+}
