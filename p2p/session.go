@@ -342,7 +342,7 @@ func (s *Session) learn(f Frontier) {
 		s.failed(err)
 		return
 	}
-	if !s.claim.take(s.theirs.lacking, s.told) {
+	if !s.claim.take(s.theirs.lacking, s.told) || s.overtaken() {
 		s.Refuse(ReasonBusy, errBusy)
 		return
 	}
@@ -362,6 +362,13 @@ func (s *Session) learn(f Frontier) {
 	default: // nothing can be sent before the opener has told its samples
 		s.out = append(s.out, Done{s.state.Digest()})
 	}
+}
+
+// overtaken reports whether other sessions have brought all that the peer has
+// since it was told what is missing here: it would send it once more.
+func (s *Session) overtaken() bool {
+	now := s.state.Digest()
+	return s.told && s.said.Digest != now && s.outcome.Peer.Digest == now
 }
 
 // again begins another round, if what the sides know of each other is not
