@@ -135,6 +135,10 @@ func TestSessionsShare(t *testing.T) {
 		t.Cleanup(theirs.Close)
 		return mine, theirs
 	}
+	// It tells before the first has claimed anything, and hears from its peer
+	// when the first has all.
+	late, latePeer := talk(whole.clone(), Open)
+	deliver(t, late, latePeer)
 	first, firstPeer := talk(whole, Open)
 	deliver(t, first, firstPeer)
 	m, _ := firstPeer.Next(t.Context())
@@ -166,6 +170,10 @@ func TestSessionsShare(t *testing.T) {
 		t.Errorf("told too early: %v after %d blocks", early.Err(), early.Outcome().Received)
 	}
 	settle(t, first, firstPeer)
+	settle(t, latePeer, late)
+	if late.Err() != errBusy || late.Outcome().Received > 0 {
+		t.Errorf("overtaken: %v after %d blocks", late.Err(), late.Outcome().Received)
+	}
 	if o := first.Outcome(); o.Received != 100 || o.Applied != 100 {
 		t.Errorf("the first: %+v", o)
 	}

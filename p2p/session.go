@@ -86,6 +86,8 @@ const (
 	maxRounds  = 3        // FRONTIERs of one side
 	maxUseless = 64 << 20 // bytes of chunks that bring nothing
 	minUseless = 4 << 10  // what the smallest of them counts as
+
+	maxOvertaken = 64 // blocks that are rather sent twice than asked for in another session
 )
 
 // Session is one run of the sync protocol (see the package comment), from one
@@ -104,9 +106,10 @@ type Session struct {
 	stage   stage
 	said    Hello // by this side, unless it only asks: both judge by it, whatever comes since
 	out     []Message
-	told    bool // our FRONTIER of this round is told
-	stale   bool // what is left of the peer's last round may still come
-	follows bool // the opener's FRONTIER comes with its HELLO
+	told    bool     // our FRONTIER of this round is told
+	stale   bool     // what is left of the peer's last round may still come
+	stand   Frontier // as told last
+	follows bool     // the opener's FRONTIER comes with its HELLO
 	theirs  view
 	in      dag.Inflow
 	next    func() (dag.Chunk, error, bool)
@@ -229,7 +232,8 @@ func (s *Session) tell() {
 	if s.locate(); s.stage == ended {
 		return
 	}
-	s.out = append(s.out, Frontier{Tips: dag.PinsOf(s.state.Frontier()), Coming: s.claim.coming(s.theirs.lacking)})
+	f := Frontier{Tips: dag.PinsOf(s.state.Frontier()), Coming: s.claim.coming(s.theirs.lacking)}
+	s.out, s.stand = append(s.out, f), f
 	s.outcome.Left = s.claim.waits()
 	s.told = true
 	s.outcome.Rounds++
@@ -342,7 +346,7 @@ func (s *Session) learn(f Frontier) {
 		s.failed(err)
 		return
 	}
-	if !s.claim.take(s.theirs.lacking, s.told) || s.overtaken() {
+	if !s.claim.take(s.theirs.lacking, s.told) || s.told && s.overtaken() > maxOvertaken {
 		s.Refuse(ReasonBusy, errBusy)
 		return
 	}
@@ -364,11 +368,22 @@ func (s *Session) learn(f Frontier) {
 	}
 }
 
-// overtaken reports whether other sessions have brought all that the peer has
-// since it was told what is missing here: it would send it once more.
-func (s *Session) overtaken() bool {
-	now := s.state.Digest()
-	return s.told && s.said.Digest != now && s.outcome.Peer.Digest == now
+// overtaken counts blocks that came from others since this side told its
+// FRONTIER, and that the peer, which told its own after that, will send.
+func (s *Session) overtaken() (n uint64) {
+	for _, p := range s.theirs.tips {
+		if _, lacking := slices.BinarySearchFunc(s.theirs.lacking, p, dag.Pin.Compare); lacking {
+			continue
+		}
+		had := uint64(0)
+		for _, told := range [][]dag.Pin{s.stand.Tips, s.stand.Coming} {
+			for _, t := range chainPins(told, p.Chain) {
+				had = max(had, t.Seq+1)
+			}
+		}
+		n += max(p.Seq+1, had) - had
+	}
+	return n
 }
 
 // again begins another round, if what the sides know of each other is not
