@@ -14,12 +14,28 @@ type finder func(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (base dag.Change, o
 
 // conflicts describes the conflicts of a view with the values of their sides.
 func (r *Replica) conflicts(f dag.Fork, e *dag.Entry, v *crdt.View, find finder) ([]rpc.Conflict, error) {
+	if len(v.Conflicts) == 0 {
+		return nil, nil
+	}
+	changes, err := r.graph.HeadChanges(e)
+	if err != nil {
+		return nil, outward(err)
+	}
+	heads := make(map[dag.RevisionID]int, len(e.Heads))
+	for i := range e.Heads {
+		heads[e.Heads[i].ID] = i
+	}
 	var out []rpc.Conflict
 	for i := range v.Conflicts {
 		c := &v.Conflicts[i]
 		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path, Kind: string(c.Kind)}
 		for j := range c.Sides {
-			side, err := r.side(f, e, &c.Sides[j])
+			s := &c.Sides[j]
+			h, ok := heads[dag.RevisionID(s.Revision)]
+			if !ok {
+				return nil, failure(rpc.CodeInternal, "side %s of the conflict at %q is no head", s.Letter, e.Key)
+			}
+			side, err := r.side(f, &e.Heads[h], &changes[h], s)
 			if err != nil {
 				return nil, err
 			}
@@ -37,23 +53,16 @@ func (r *Replica) conflicts(f dag.Fork, e *dag.Entry, v *crdt.View, find finder)
 	return out, nil
 }
 
-func (r *Replica) side(f dag.Fork, e *dag.Entry, s *crdt.Side) (rpc.Side, error) {
+func (r *Replica) side(f dag.Fork, h *dag.Head, c *dag.Change, s *crdt.Side) (rpc.Side, error) {
 	out := rpc.Side{
 		Letter: s.Letter, Deleted: s.Deleted, Served: s.Rank == 0, Kind: s.Kind, Revision: dag.RevisionID(s.Revision), Fork: f.Name,
-	}
-	h := headOf(e, out.Revision)
-	if h == nil {
-		return out, failure(rpc.CodeInternal, "side %s of the conflict at %q is no head", s.Letter, e.Key)
 	}
 	if on, ok := r.graph.ForkOfHead(h); ok && on.Name != "" {
 		out.Fork = on.Name
 	}
-	c, err := r.graph.HeadChange(h)
-	if err != nil {
-		return out, outward(err)
-	}
+	var err error
 	out.Node, out.Author, out.Time = r.nodeName(c.Node), rpc.Author(c.Note.Author), timeOf(h.Time)
-	out.Value, err = r.graph.Payload(h)
+	out.Value, err = r.graph.ChangePayload(c)
 	return out, outward(err)
 }
 
@@ -70,8 +79,11 @@ func (r *Replica) base(c *dag.Change) (*rpc.Base, error) {
 }
 
 // baseSteps bounds how many revisions are looked at to find a base, which is
-// only shown.
-const baseSteps = 1000
+// only shown, and baseSides of how many sides at most.
+const (
+	baseSteps = 1000
+	baseSides = 256
+)
 
 // onBoth finds the base of a conflict that a merge would make: the newest
 // revision that both forks show.
@@ -93,6 +105,9 @@ func (r *Replica) onBoth(src dag.Fork) finder {
 // seenByAll finds the base of an open conflict: the newest revision that every
 // side has seen.
 func (r *Replica) seenByAll(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (dag.Change, bool, error) {
+	if len(c.Sides) > baseSides {
+		return dag.Change{}, false, nil
+	}
 	seen := map[dag.RevisionID][]bool{} // which sides have it; of revisions still to come
 	for i, s := range c.Sides {
 		for _, id := range s.Revisions {

@@ -44,8 +44,12 @@ func (r *Replica) plan(ctx context.Context, src, dst dag.Fork, q *rpc.MergeReque
 	if err != nil {
 		return nil, outward(err)
 	}
+	merged, err := r.graph.Preview(dst.ID, src.ID, p.cut, nil)
+	if err != nil {
+		return nil, outward(err)
+	}
 	for _, key := range changed {
-		if err := r.planKey(p, key, q); err != nil {
+		if err := r.planKey(p, merged, key, q); err != nil {
 			return nil, err
 		}
 	}
@@ -78,13 +82,13 @@ func skipFilter(skip []string) *dag.Filter {
 }
 
 // planKey adds a key to the plan, if the merge changes it.
-func (r *Replica) planKey(p *mergePlan, key string, q *rpc.MergeRequest) error {
+func (r *Replica) planKey(p *mergePlan, merged *dag.Preview, key string, q *rpc.MergeRequest) error {
 	k := plannedKey{key: key}
 	var err error
 	if k.before, err = r.graph.Entry(p.dst.ID, key); err != nil {
 		return outward(err)
 	}
-	if k.after, err = r.graph.MergedEntry(p.dst.ID, p.src.ID, p.cut, nil, key); err != nil {
+	if k.after, err = merged.Entry(key); err != nil {
 		return outward(err)
 	}
 	if slices.Equal(headIDs(&k.before), headIDs(&k.after)) {
@@ -274,13 +278,13 @@ func sameSide(a, b *dag.Head) bool {
 // headCalled finds a head of the one side that a fork, a node or a part of an
 // id names.
 func (r *Replica) headCalled(e *dag.Entry, name string) (*dag.Head, error) {
+	changes, err := r.graph.HeadChanges(e)
+	if err != nil {
+		return nil, outward(err)
+	}
 	var found []*dag.Head
 	for i := range e.Heads {
-		h := &e.Heads[i]
-		c, err := r.graph.HeadChange(h)
-		if err != nil {
-			return nil, outward(err)
-		}
+		h, c := &e.Heads[i], &changes[i]
 		on, _ := r.graph.ForkOfHead(h)
 		long, short := h.ID.String(), len(name) >= 6
 		if on.Name == name || r.nodeName(c.Node) == name || c.Node.String() == name || long == name || short && strings.HasPrefix(long[len(long)-52:], name) {

@@ -1,6 +1,7 @@
 package dag
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 )
@@ -15,9 +16,9 @@ const (
 	cachedBytes  = 32 << 20
 )
 
-// blockCache keeps the last large blocks that were decoded, so that looking at
-// each revision of a block does not decode it as often. Blocks never change; it
-// is safe for concurrent use.
+// blockCache keeps the last large blocks that were read, so that looking at
+// each revision of a block does not read and decode it as often. Blocks never
+// change; it is safe for concurrent use.
 type blockCache struct {
 	mu   sync.Mutex
 	kept []cachedBlock // the last used first
@@ -27,19 +28,67 @@ type cachedBlock struct {
 	line uint32
 	seq  uint64
 	rec  blockRecord
-	p    *parcel
+	wire bundleWire // the block, with its head, as far as single revisions are read
+	head *Block
+	p    *parcel // nil until the whole block is wanted
 }
 
 // load is loadBlock.
 func (c *blockCache) load(r Reader, line uint32, seq uint64) (blockRecord, *parcel, error) {
-	if b, ok := c.find(line, seq); ok {
+	b, ok := c.find(line, seq)
+	if ok && b.p != nil {
 		return b.rec, b.p, nil
 	}
-	rec, p, err := loadBlock(r, line, seq)
-	if err == nil && len(p.revs) >= cachedRevisions {
-		c.keep(cachedBlock{line, seq, rec, p})
+	var err error
+	b.line, b.seq = line, seq
+	if b.rec, b.p, err = loadBlock(r, line, seq); err == nil && len(b.p.revs) >= cachedRevisions {
+		c.keep(b)
 	}
-	return rec, p, err
+	return b.rec, b.p, err
+}
+
+// revision returns the revision at a place as a head; its fork, ordinal and
+// first are not set. It does not decode the rest of the block.
+func (c *blockCache) revision(r Reader, at loc) (Head, error) {
+	b, ok := c.find(at.line, at.seq)
+	if ok && b.p != nil && int(at.index) < len(b.p.revs) {
+		i := at.index
+		return newHead(b.p.revs[i], b.p.block.Revisions[i], b.p.payloads[i], at, b.rec.lam), nil
+	}
+	if !ok || b.head == nil {
+		var err error
+		b.line, b.seq = at.line, at.seq
+		if b.rec, err = loadBlockRecord(r, at); err != nil {
+			return Head{}, err
+		}
+		if b.wire, b.head, err = splitBundle(b.rec.bundle); err != nil {
+			return Head{}, corrupt("block %d of line %d: %s", at.seq, at.line, err)
+		}
+		if len(b.wire.Revs) >= cachedRevisions {
+			c.keep(b)
+		}
+	}
+	if int(at.index) >= len(b.wire.Revs) {
+		return Head{}, corrupt("revision %d of block %d of line %d is missing", at.index, at.seq, at.line)
+	}
+	rev, payload, err := decodeRev(b.wire.Revs[at.index], b.head, int(at.index))
+	if err != nil {
+		return Head{}, corrupt("revision %d of block %d of line %d: %s", at.index, at.seq, at.line, err)
+	}
+	id, _ := rev.hash()
+	return newHead(rev, id, payload, at, b.rec.lam), nil
+}
+
+// newHead describes a revision as a head; a short payload is copied.
+func newHead(r *Revision, id RevisionID, payload []byte, at loc, lam uint64) Head {
+	h := Head{
+		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size,
+		loc: at, lam: lam,
+	}
+	if !r.Deleted && r.Size <= inlineMax {
+		h.inline = bytes.Clone(payload)
+	}
+	return h
 }
 
 func (c *blockCache) find(line uint32, seq uint64) (cachedBlock, bool) {

@@ -297,3 +297,25 @@ func TestCheckStrayRecords(t *testing.T) {
 	}
 	a.check(t)
 }
+
+// TestOtherFormat: a store of another layout is refused with what to do about
+// it, and that helps.
+func TestOtherFormat(t *testing.T) {
+	a := everything(t)
+	good := records(t, a.store)
+	m := a.mem().Crash(0)
+	m.Set([]byte("mformat"), []byte("crush graph 1"))
+	for _, k := range keysOf(t, m, 'f') {
+		m.Set(k, []byte{})
+	}
+	err := newNode("a", m).open(t.Context())
+	if err == nil || errors.Is(err, dag.ErrCorrupt) {
+		t.Fatalf("open: %v", err)
+	}
+	for _, want := range []string{`"crush graph 1"`, good["mformat"], "crush verify --rebuild"} {
+		if text := err.Error(); !strings.Contains(text, want) || strings.Contains(text, "\n") {
+			t.Errorf("open: %q does not say %q in one line", text, want)
+		}
+	}
+	repaired(t, m, good)
+}

@@ -254,7 +254,7 @@
 //	b line seq            the block, as it came and when; with index+1 behind
 //	                      it a payload that is kept apart
 //	c lsn                 index of ids: sorted starts of digests
-//	f fork                fork
+//	f lsn index           an operation on forks, with its place and cuts
 //	g lsn index           a membership operation
 //	h fork key            heads, count
 //	i line                chain, author
@@ -263,5 +263,6 @@
 //	n fork lsn            a block that wrote on the fork
 //	r fork key 0 line ~seq ~index   history, newest first
 //	v line seq            vector clock
+//	w key                 forks, other than the default one, that wrote the key
 //	x lsn index           what has no effect, and why
 package dag

@@ -74,7 +74,7 @@ func (g *Graph) Have(id BlockID) bool {
 // starting below an arrival number; 0 starts at the newest.
 func (g *Graph) ForkLog(ctx context.Context, fork ForkID, below uint64) iter.Seq2[Arrival, error] {
 	return func(yield func(Arrival, error) bool) {
-		f := g.moment.Load().forks.byID[fork]
+		f := g.moment.Load().forks.id(fork)
 		if f == nil {
 			yield(Arrival{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound))
 			return

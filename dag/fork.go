@@ -32,9 +32,10 @@ type forkState struct {
 	id       ForkID
 	made     []loc // blocks that create it and have not seen one another; none of the default fork
 	labels   []forkLabel
-	contribs []contribution // in order of arrival
-	active   []contribution // those that no later one of the same fork covers; enough for reads of now
-	deletes  []past         // of the blocks that delete it
+	count    int              // of its contributions
+	creation []contribution   // those that stand in creations and show something, in order of arrival
+	from     numMap[supplies] // all, by the forks that they are of
+	deletes  []past           // of the blocks that delete it
 	activity map[uint32]uint64
 }
 
@@ -45,42 +46,20 @@ type forkLabel struct {
 	at    loc
 }
 
-// contribution makes what was visible on a fork at a cut visible on another.
-type contribution struct {
-	from     uint32
-	cut      clock
-	filter   *Filter
-	at       loc  // block of its operation
-	creation bool // it stands in the fork's creation
-}
-
-// contribute adds a contribution to a copy of a fork.
-func (f *forkState) contribute(c contribution) {
-	f.contribs = append(slices.Clip(f.contribs), c)
-	active := slices.Clone(f.active)
-	if c.filter == nil {
-		active = slices.DeleteFunc(active, func(o contribution) bool {
-			return o.from == c.from && o.filter == nil && o.cut.within(c.cut)
-		})
-	}
-	f.active = append(active, c)
-}
-
-// within returns the contributions that a read within a set has to look at.
-func (f *forkState) within(set before) []contribution {
-	if set.all {
-		return f.active
-	}
-	return f.contribs
-}
-
 // forkTable is the forks, tags and aliases that are known; it is replaced,
-// never changed.
+// never changed, and a new one shares with the old what is the same.
 type forkTable struct {
-	byNum   []*forkState // from 1
-	byID    map[ForkID]*forkState
-	byLabel map[string][]uint32 // every fork that ever had the label
-	names   map[string]*pointers
+	byNum   numMap[*forkState] // from 1
+	byID    textMap[uint32]
+	byLabel textMap[labelForks]
+	names   textMap[*pointers]
+	views   *viewCache // of all that is known
+}
+
+// labelForks is the forks of a label.
+type labelForks struct {
+	ever []uint32 // that had it at some time
+	live []uint32 // that have it and are not deleted
 }
 
 // pointers is what a tag or alias names: the settings that no later one of the
@@ -97,30 +76,102 @@ type pointer struct {
 }
 
 func newForkTable() *forkTable {
-	t := &forkTable{byNum: []*forkState{nil}, byID: map[ForkID]*forkState{}, byLabel: map[string][]uint32{}, names: map[string]*pointers{}}
+	t := &forkTable{views: &viewCache{}}
 	return t.set(&forkState{num: 1, id: defaultFork, labels: []forkLabel{{name: DefaultForkName}}})
+}
+
+// size is how many forks there are; their numbers go from 1 to it.
+func (t *forkTable) size() int { return t.byNum.len }
+
+// num returns the fork of a number; nil if there is none.
+func (t *forkTable) num(n uint32) *forkState {
+	f, _ := t.byNum.get(n)
+	return f
+}
+
+// id returns the fork of an id; nil if there is none.
+func (t *forkTable) id(id ForkID) *forkState {
+	n, ok := t.byID.get(string(id[:]))
+	if !ok {
+		return nil
+	}
+	return t.num(n)
+}
+
+// each yields the forks in the order of their numbers.
+func (t *forkTable) each(yield func(*forkState) bool) {
+	for n := range uint32(t.size()) {
+		if !yield(t.num(n + 1)) {
+			return
+		}
+	}
 }
 
 // set returns the table with a new or changed fork.
 func (t *forkTable) set(f *forkState) *forkTable {
-	next := &forkTable{byNum: slices.Clone(t.byNum), byID: maps.Clone(t.byID), byLabel: t.byLabel, names: t.names}
-	if int(f.num) == len(next.byNum) {
-		next.byNum = append(next.byNum, nil)
+	next := *t
+	old := t.num(f.num)
+	next.byNum = t.byNum.with(f.num, f)
+	if old == nil {
+		next.byID = t.byID.with(string(f.id[:]), f.num)
+	} else if old.count != f.count {
+		next.views = &viewCache{} // a new fork is in no other's view
 	}
-	next.byNum[f.num] = f
-	next.byID[f.id] = f
-	for _, l := range f.labels {
-		if l.name != "" && !slices.Contains(next.byLabel[l.name], f.num) {
-			next.byLabel = maps.Clone(next.byLabel)
-			next.byLabel[l.name] = append(slices.Clone(next.byLabel[l.name]), f.num)
+	next.relabel(old, f)
+	return &next
+}
+
+// relabel brings the labels of a fork up to date.
+func (t *forkTable) relabel(old, f *forkState) {
+	var had, was []string
+	if old != nil {
+		had = old.labelNames()
+		was = old.liveNames()
+	}
+	has, now := f.labelNames(), f.liveNames()
+	for _, name := range was {
+		if l, _ := t.byLabel.get(name); !slices.Contains(now, name) {
+			l.live = slices.DeleteFunc(slices.Clone(l.live), func(n uint32) bool { return n == f.num })
+			t.byLabel = t.byLabel.with(name, l)
 		}
 	}
-	return next
+	for _, name := range has {
+		l, _ := t.byLabel.get(name)
+		fresh, alive := !slices.Contains(had, name), slices.Contains(now, name) && !slices.Contains(was, name)
+		if fresh && !slices.Contains(l.ever, f.num) {
+			l.ever = append(slices.Clip(l.ever), f.num)
+		}
+		if alive {
+			l.live = append(slices.Clip(l.live), f.num)
+		}
+		if fresh || alive {
+			t.byLabel = t.byLabel.with(name, l)
+		}
+	}
+}
+
+// labelNames lists the names that the fork has, each once; none of one without
+// a name.
+func (f *forkState) labelNames() (names []string) {
+	for _, l := range f.labels {
+		if l.name != "" && !slices.Contains(names, l.name) {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}
+
+// liveNames is labelNames, or nothing if the fork is deleted.
+func (f *forkState) liveNames() []string {
+	if f.deleted() {
+		return nil
+	}
+	return f.labelNames()
 }
 
 // in returns the fork if it was created in a past; nil if not.
 func (t *forkTable) in(id ForkID, covers func(line uint32, seq uint64) bool) *forkState {
-	f := t.byID[id]
+	f := t.id(id)
 	if f == nil || f.id != defaultFork && !slices.ContainsFunc(f.made, func(at loc) bool { return covers(at.line, at.seq) }) {
 		return nil
 	}
@@ -187,19 +238,15 @@ func (f *forkState) label() forkLabel {
 func (t *forkTable) labelled(name string) []*forkState {
 	var out []*forkState
 	when := map[uint32]uint64{}
-	for _, num := range t.byLabel[name] {
-		f := t.byNum[num]
-		if f.deleted() {
-			continue
-		}
+	forks, _ := t.byLabel.get(name)
+	for _, num := range forks.live {
+		f := t.num(num)
 		for _, l := range f.labels { // two nodes can give the same at once
 			if first, ok := when[num]; l.name == name && (!ok || l.order.lam < first) {
 				when[num] = l.order.lam
 			}
 		}
-		if _, ok := when[num]; ok {
-			out = append(out, f)
-		}
+		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b *forkState) int {
 		return cmp.Or(cmp.Compare(len(a.deletes), 0)-cmp.Compare(len(b.deletes), 0), cmp.Compare(when[a.num], when[b.num]), bytes.Compare(a.id[:], b.id[:]))
@@ -231,8 +278,8 @@ func (t *forkTable) describe(f *forkState) Fork {
 // name; the default fork is always there.
 func (g *Graph) Forks() []Fork {
 	t := g.moment.Load().forks
-	out := make([]Fork, 0, len(t.byNum)-1)
-	for _, f := range t.byNum[1:] {
+	out := make([]Fork, 0, t.size())
+	for f := range t.each {
 		if f.label().name != "" {
 			out = append(out, t.describe(f))
 		}
@@ -250,21 +297,22 @@ func (t *forkTable) named(name string) (Fork, bool) {
 		return t.describe(fs[0]), true
 	}
 	if id, err := ParseForkID(name); err == nil {
-		f := t.byID[id]
+		f := t.id(id)
 		if f == nil {
 			return Fork{}, false
 		}
 		return t.describe(f), true
 	}
 	if i := len(name) - shortLen - 1; i > 0 && name[i] == '~' {
-		for _, num := range t.byLabel[name[:i]] {
-			if f := t.byNum[num]; f.id.Short() == name[i+1:] {
+		forks, _ := t.byLabel.get(name[:i])
+		for _, num := range forks.ever {
+			if f := t.num(num); f.id.Short() == name[i+1:] {
 				return t.describe(f), true
 			}
 		}
 	}
 	if p, ok := t.pointer(name); ok && p.kind == OpAlias {
-		if f := t.byID[p.fork]; f != nil {
+		if f := t.id(p.fork); f != nil {
 			return t.describe(f), true
 		}
 	}
@@ -286,8 +334,8 @@ func (t *forkTable) listed(name string) []Fork {
 // ForkOf returns the fork of an id.
 func (g *Graph) ForkOf(id ForkID) (f Fork, ok bool) {
 	t := g.moment.Load().forks
-	s, ok := t.byID[id]
-	if !ok {
+	s := t.id(id)
+	if s == nil {
 		return Fork{}, false
 	}
 	return t.describe(s), true
@@ -295,8 +343,8 @@ func (g *Graph) ForkOf(id ForkID) (f Fork, ok bool) {
 
 // pointer returns the newest setting of a tag or alias.
 func (t *forkTable) pointer(name string) (pointer, bool) {
-	ps := t.names[name]
-	if ps == nil {
+	ps, ok := t.names.get(name)
+	if !ok {
 		return pointer{}, false
 	}
 	p := slices.MaxFunc(ps.now, func(a, b pointer) int {
@@ -308,9 +356,8 @@ func (t *forkTable) pointer(name string) (pointer, bool) {
 // point returns the table with one more setting of a tag or alias.
 func (t *forkTable) point(name string, p pointer, covers func(line uint32, seq uint64) bool) *forkTable {
 	next := *t
-	next.names = maps.Clone(t.names)
 	now := &pointers{}
-	if old := t.names[name]; old != nil {
+	if old, ok := t.names.get(name); ok {
 		for _, o := range old.now {
 			if !covers(o.at.line, o.at.seq) {
 				now.now = append(now.now, o)
@@ -318,7 +365,7 @@ func (t *forkTable) point(name string, p pointer, covers func(line uint32, seq u
 		}
 	}
 	now.now = append(now.now, p)
-	next.names[name] = now
+	next.names = t.names.with(name, now)
 	return &next
 }
 
@@ -340,11 +387,13 @@ func (g *Graph) Aliases() []Pointer { return g.pointersOf(OpAlias) }
 func (g *Graph) pointersOf(kind OpKind) []Pointer {
 	t := g.moment.Load().forks
 	var out []Pointer
-	for _, name := range slices.Sorted(maps.Keys(t.names)) {
+	t.names.each(func(name string, ps *pointers) bool {
 		if p, ok := t.pointer(name); ok && p.kind == kind {
-			out = append(out, Pointer{Name: name, Fork: p.fork, Cut: p.cut, Clash: len(t.names[name].now) > 1})
+			out = append(out, Pointer{Name: name, Fork: p.fork, Cut: p.cut, Clash: len(ps.now) > 1})
 		}
-	}
+		return true
+	})
+	slices.SortFunc(out, func(a, b Pointer) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 

@@ -66,14 +66,14 @@ func blocksOf(links []link) []BlockID {
 // fork itself first, then in order of their numbers here.
 func (g *Graph) Sources(fork ForkID) []ForkID {
 	t := g.moment.Load().forks
-	f := t.byID[fork]
+	f := t.id(fork)
 	if f == nil {
 		return nil
 	}
 	out := []ForkID{fork}
 	for _, num := range slices.Sorted(maps.Keys(t.spanOf(f.num, everything, true))) {
 		if num != f.num {
-			out = append(out, t.byNum[num].id)
+			out = append(out, t.num(num).id)
 		}
 	}
 	return out
@@ -82,7 +82,7 @@ func (g *Graph) Sources(fork ForkID) []ForkID {
 // ForkIDs returns every fork, also deleted ones and those of batches, in the
 // order in which they came here.
 func (g *Graph) ForkIDs() (out []ForkID) {
-	for _, f := range g.moment.Load().forks.byNum[1:] {
+	for f := range g.moment.Load().forks.each {
 		out = append(out, f.id)
 	}
 	return out
@@ -162,7 +162,7 @@ func (g *Graph) newLogMerge(forks []ForkID, operations bool, below uint64) (*log
 	m := &logMerge{r: g.store}
 	t := g.moment.Load().forks
 	for _, id := range forks {
-		f := t.byID[id]
+		f := t.id(id)
 		if f == nil {
 			return nil, fmt.Errorf("fork %s: %w", id, ErrNotFound)
 		}
@@ -226,7 +226,7 @@ func (a *arrivals) read(r Reader) error {
 // FirstArrival is the arrival number of the first block in the log of a fork, 0
 // if nothing was written on it.
 func (g *Graph) FirstArrival(fork ForkID) (first uint64, err error) {
-	f := g.moment.Load().forks.byID[fork]
+	f := g.moment.Load().forks.id(fork)
 	if f == nil {
 		return 0, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -17,6 +16,10 @@ type forkOps struct {
 	// activity reads what was written on a fork; it is asked when a fork is
 	// deleted for the first time.
 	activity func(num uint32) (map[uint32]uint64, error)
+	// cuts are those that the contributions of an operation name, in order:
+	// found as it is applied, and known beforehand if known is set.
+	cuts  []bound
+	known bool
 }
 
 // opPlace is where an operation stands.
@@ -32,16 +35,6 @@ func (p *opPlace) loc() loc { return loc{line: p.past.line, seq: p.past.seq, ind
 
 func (p *opPlace) order() order {
 	return order{lam: p.lam, chain: p.block.Chain, seq: p.past.seq, index: p.index, block: orderID(p.id[:])}
-}
-
-// cut is the causal past of the block, without the block.
-func (p *opPlace) cut() clock {
-	c := maps.Clone(p.past.base)
-	delete(c, p.past.line)
-	if p.past.seq > 0 {
-		c[p.past.line] = p.past.seq
-	}
-	return c
 }
 
 // isForkOp reports whether operations of a kind are applied here.
@@ -76,9 +69,9 @@ func decodeApply[T opBody](o *forkOps, at *opPlace, op Op, f func(*opPlace, T) (
 	return f(at, body)
 }
 
-// known finds a fork that was created in the operation's past, or earlier in
+// seen finds a fork that was created in the operation's past, or earlier in
 // its block.
-func (o *forkOps) known(at *opPlace, id ForkID) *forkState { return o.t.in(id, at.past.covers) }
+func (o *forkOps) seen(at *opPlace, id ForkID) *forkState { return o.t.in(id, at.past.covers) }
 
 func (o *forkOps) create(at *opPlace, op ForkOp) (uint32, string, error) {
 	if err := ValidName(op.Name); err != nil && op.Name != "" {
@@ -92,8 +85,8 @@ func (o *forkOps) create(at *opPlace, op ForkOp) (uint32, string, error) {
 		id = NamedFork(op.Name)
 	}
 	var f *forkState
-	if old := o.t.byID[id]; old != nil {
-		if o.known(at, id) != nil { // naming it again changes nothing, unless it was deleted
+	if old := o.t.id(id); old != nil {
+		if o.seen(at, id) != nil { // naming it again changes nothing, unless it was deleted
 			if old.id == defaultFork {
 				return 0, "", nil
 			}
@@ -106,18 +99,19 @@ func (o *forkOps) create(at *opPlace, op ForkOp) (uint32, string, error) {
 		f = &c
 		f.made, f.labels = slices.Clone(old.made), slices.Clone(old.labels)
 	} else {
-		f = &forkState{num: uint32(len(o.t.byNum)), id: id}
+		f = &forkState{num: uint32(o.t.size()) + 1, id: id}
 	}
-	f.contribs = slices.Clone(f.contribs)
 	for _, c := range op.From {
 		applied, void, err := o.contribution(at, c)
 		if void != "" || err != nil {
 			return 0, void, err
 		}
 		applied.creation = true
-		f.contribs = append(f.contribs, applied)
+		if !f.shows(&applied) {
+			f.creation = append(f.creation, applied)
+		}
+		f.contribute(applied)
 	}
-	f.active = slices.Clone(f.contribs)
 	f.made = append(f.made, loc{line: at.past.line, seq: at.past.seq})
 	f.labels = append(f.labels, forkLabel{op.Name, at.order(), at.loc()})
 	o.t = o.t.set(o.touched(f, at))
@@ -135,37 +129,48 @@ func (o *forkOps) touched(f *forkState, at *opPlace) *forkState {
 // contribution resolves a contribution: its fork must be known and its cut in
 // the past.
 func (o *forkOps) contribution(at *opPlace, c Contribution) (out contribution, void string, err error) {
-	f := o.known(at, c.Fork)
+	f := o.seen(at, c.Fork)
 	if f == nil {
 		return out, "unknown fork " + c.Fork.String(), nil
 	}
-	out = contribution{from: f.num, cut: at.cut(), filter: c.Filter, at: loc{line: at.past.line, seq: at.past.seq}}
+	out = contribution{from: f.num, cut: at.past.below(), filter: c.Filter, at: loc{line: at.past.line, seq: at.past.seq}}
 	if c.Filter.IsZero() {
 		out.filter = nil
 	}
-	if len(c.Cut) == 0 {
-		return out, "", nil
+	switch {
+	case len(c.Cut) == 0:
+	case o.known && len(o.cuts) == 0:
+		err = corrupt("an operation on forks lacks a cut")
+	case o.known:
+		out.cut, o.cuts = o.cuts[0], o.cuts[1:]
+	default:
+		out.cut, void, err = o.cut(at, c.Cut)
+		o.cuts = append(o.cuts, out.cut)
 	}
-	out.cut = clock{}
-	for _, id := range c.Cut {
+	return out, void, err
+}
+
+// cut is the union of the pasts of blocks, which must be in the operation's.
+func (o *forkOps) cut(at *opPlace, ids []link) (all bound, void string, err error) {
+	for _, id := range ids {
 		place, ok, err := o.locate(BlockID(id))
 		if err != nil {
-			return out, "", err
+			return all, "", err
 		}
 		if !ok || !at.past.covers(place.line, place.seq) || place.line == at.past.line && place.seq == at.past.seq {
-			return out, fmt.Sprintf("cut at block %s, which is not in its past", BlockID(id)), nil
+			return all, fmt.Sprintf("cut at block %s, which is not in its past", BlockID(id)), nil
 		}
 		p, err := o.pastOf(place)
 		if err != nil {
-			return out, "", err
+			return all, "", err
 		}
-		p.joinInto(out.cut)
+		all = all.join(p.upTo())
 	}
-	return out, "", nil
+	return at.past.less(at.past.lacking(all)), "", nil
 }
 
 func (o *forkOps) merge(at *opPlace, op MergeOp) (uint32, string, error) {
-	into := o.known(at, op.Into)
+	into := o.seen(at, op.Into)
 	if into == nil {
 		return 0, "unknown fork " + op.Into.String(), nil
 	}
@@ -183,7 +188,7 @@ func (o *forkOps) merge(at *opPlace, op MergeOp) (uint32, string, error) {
 }
 
 func (o *forkOps) remove(at *opPlace, op DeleteOp) (uint32, string, error) {
-	f := o.known(at, op.Fork)
+	f := o.seen(at, op.Fork)
 	switch {
 	case f == nil:
 		return 0, "unknown fork " + op.Fork.String(), nil
@@ -203,7 +208,7 @@ func (o *forkOps) remove(at *opPlace, op DeleteOp) (uint32, string, error) {
 }
 
 func (o *forkOps) rename(at *opPlace, op RenameOp) (uint32, string, error) {
-	f := o.known(at, op.Fork)
+	f := o.seen(at, op.Fork)
 	if f == nil {
 		return 0, "unknown fork " + op.Fork.String(), nil
 	}
@@ -225,7 +230,7 @@ func (o *forkOps) rename(at *opPlace, op RenameOp) (uint32, string, error) {
 }
 
 func (o *forkOps) restore(at *opPlace, op RestoreOp) (uint32, string, error) {
-	f := o.known(at, op.Fork)
+	f := o.seen(at, op.Fork)
 	if f == nil {
 		return 0, "unknown fork " + op.Fork.String(), nil
 	}
@@ -239,6 +244,10 @@ func (o *forkOps) tag(at *opPlace, op TagOp) (uint32, string, error) {
 	}
 	p := pointer{kind: OpTag, gone: op.Gone, at: at.loc(), order: at.order()}
 	for _, id := range op.Cut {
+		p.cut = append(p.cut, BlockID(id))
+		if o.known {
+			continue
+		}
 		place, ok, err := o.locate(BlockID(id))
 		if err != nil {
 			return 0, "", err
@@ -246,7 +255,6 @@ func (o *forkOps) tag(at *opPlace, op TagOp) (uint32, string, error) {
 		if !ok || !at.past.covers(place.line, place.seq) {
 			return 0, fmt.Sprintf("tags block %s, which is not in its past", BlockID(id)), nil
 		}
-		p.cut = append(p.cut, BlockID(id))
 	}
 	o.t = o.t.point(op.Name, p, at.past.covers)
 	return 0, "", nil
@@ -256,7 +264,7 @@ func (o *forkOps) alias(at *opPlace, op AliasOp) (uint32, string, error) {
 	if err := ValidName(op.Name); err != nil {
 		return 0, err.Error(), nil
 	}
-	if !op.Gone && o.known(at, op.Fork) == nil {
+	if !op.Gone && o.seen(at, op.Fork) == nil {
 		return 0, "unknown fork " + op.Fork.String(), nil
 	}
 	p := pointer{kind: OpAlias, fork: op.Fork, gone: op.Gone, at: at.loc(), order: at.order()}
@@ -274,7 +282,7 @@ func (w *workspace) applyForkOp(a *applying, index uint32, op Op) (void string, 
 	}
 	w.forks = o.t
 	w.state.ops++
-	w.batch.Put(lsnIndexKey(tagFork, a.rec.lsn, index), nil)
+	w.batch.Put(lsnIndexKey(tagFork, a.rec.lsn, index), newForkOpRecord(at, op, o.cuts).encode())
 	if fork != 0 {
 		a.touch(fork, false)
 	}
@@ -325,58 +333,10 @@ func encodeForkLog(line uint32, what uint64) []byte {
 // deletion.
 func (w *workspace) revive(a *applying) {
 	for num, what := range a.touched {
-		if f := w.forks.byNum[num]; len(f.deletes) > 0 {
+		if f := w.forks.num(num); len(f.deletes) > 0 {
 			if next := f.touch(a.past.line, what); next != f {
 				w.forks = w.forks.set(next)
 			}
 		}
 	}
-}
-
-// loadForks applies the operations on forks again.
-func (g *Graph) loadForks(m *moment) (*forkTable, error) {
-	type at struct {
-		lsn   uint64
-		index uint32
-	}
-	var ops []at
-	err := g.store.Iterate(prefixRange([]byte{tagFork}), func(k, _ []byte) bool {
-		if len(k) == 13 {
-			ops = append(ops, at{binary.BigEndian.Uint64(k[1:]), binary.BigEndian.Uint32(k[9:])})
-		}
-		return true
-	})
-	if err != nil {
-		return nil, err
-	}
-	o := &forkOps{
-		t:        newForkTable(),
-		locate:   func(id BlockID) (loc, bool, error) { return findBlock(g.store, g.gathered, id) },
-		pastOf:   func(p loc) (past, error) { return m.front.pastOf(g.store, p) },
-		activity: func(num uint32) (map[uint32]uint64, error) { return readActivity(g.store, num) },
-	}
-	if n := uint64(len(ops) + len(m.roster.events)); n != m.state.ops {
-		return nil, corrupt("the store has %d operations on members and forks, but its last write left %d", n, m.state.ops)
-	}
-	for _, e := range ops {
-		place, rec, p, err := loadArrival(g.store, e.lsn)
-		if err != nil {
-			return nil, err
-		}
-		if int(e.index) >= len(p.block.Ops) {
-			return nil, corrupt("operation %d of block %s is missing", e.index, p.id)
-		}
-		ps, err := m.front.pastOf(g.store, place)
-		if err != nil {
-			return nil, err
-		}
-		_, void, err := o.apply(&opPlace{past: ps, block: p.block, id: p.id, lam: rec.lam, index: e.index}, p.block.Ops[e.index])
-		if err == nil && void != "" {
-			err = corrupt("operation %d of block %s does not apply again: %s", e.index, p.id, void)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return o.t, nil
 }

@@ -111,7 +111,7 @@ func (g *Graph) load(ctx context.Context) error {
 	case err != nil:
 		return err
 	case string(mark) != formatMark:
-		return fmt.Errorf("the store has the format %q, this build reads %q", mark, formatMark)
+		return fmt.Errorf("the store has the format %q, this build reads %q: crush verify --rebuild writes it anew, from the same blocks", mark, formatMark)
 	}
 	m := &moment{front: newFrontier(), forks: newForkTable(), roster: &roster{}}
 	if m.state, err = loadState(g.store); err != nil {

@@ -14,7 +14,7 @@ type Hint struct {
 // commit to find.
 func (g *Graph) Hint(fork ForkID, key string) Hint {
 	m := g.moment.Load()
-	f := m.forks.byID[fork]
+	f := m.forks.id(fork)
 	if f == nil {
 		return Hint{}
 	}

@@ -50,7 +50,12 @@ type before struct {
 	next   func(line uint32) uint64 // seq after the last block of the line in the set
 	within loc                      // of this block, only revisions below the index; zero for none
 	all    bool                     // everything is in the set
+	lines  func() []uint32          // those that the set has blocks of, in order; nil if they are not known
+	views  *viewCache               // of forks within the set; nil if they are not kept
 }
+
+// everything is the set of all blocks.
+var everything = before{next: func(uint32) uint64 { return ^uint64(0) }, all: true}
 
 // last returns the highest place of a line that is in the set.
 func (b before) last(line uint32) (at loc, ok bool) {
@@ -72,6 +77,9 @@ func (b before) has(at loc) bool {
 	last, ok := b.last(at.line)
 	return ok && !after(at, last)
 }
+
+// hasBlock reports whether a block, with its operations, is in the set.
+func (b before) hasBlock(at loc) bool { return b.next(at.line) > at.seq }
 
 // linesOf returns the lines that wrote a key, in order.
 func (h *histories) linesOf(k entryKey) ([]uint32, error) {

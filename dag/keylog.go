@@ -71,7 +71,7 @@ type lineCursor struct {
 func (g *Graph) History(ctx context.Context, fork ForkID, key string, from HistoryCursor) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		m := g.moment.Load()
-		f := m.forks.byID[fork]
+		f := m.forks.id(fork)
 		if f == nil {
 			yield(Change{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound))
 			return

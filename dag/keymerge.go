@@ -1,39 +1,25 @@
 package dag
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
-// reachable lists the fork and every other that contributes to it, whatever
-// the filters.
-func (t *forkTable) reachable(fork uint32) []uint32 {
-	seen := map[uint32]bool{fork: true}
-	todo := []uint32{fork}
-	for len(todo) > 0 {
-		f := t.byNum[todo[len(todo)-1]]
-		todo = todo[:len(todo)-1]
-		for _, c := range f.contribs {
-			if !seen[c.from] {
-				seen[c.from] = true
-				todo = append(todo, c.from)
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(seen))
-}
-
-// keyMerge walks the keys that any of some forks wrote, in byte order, each
-// once. It reads pages, so that no iterator stays open.
+// keyMerge walks the keys of some ranges of records, in byte order, each once,
+// with the records that the ranges have of it. It reads pages, so that no
+// iterator stays open; and of a range little more than up to where others are
+// read, so that what is read is in proportion to what is walked, and not to the
+// ranges.
 type keyMerge struct {
 	r     Reader
-	forks []*keyPages
+	parts []*keyPages
+	bound []byte // others need not be read behind this key for now; nil if nothing says how far to read
 }
 
-// keyPages walks the keys that one fork wrote.
+// keyPages walks the keys of one range of records.
 type keyPages struct {
-	next, end []byte
-	page      []keyValue
+	prefix []byte // what stands before the key in a record's
+	next   []byte // where the next page starts
+	end    []byte // of the range
+	page   []keyValue
+	done   bool // there is no next page
 }
 
 type keyValue struct {
@@ -42,52 +28,88 @@ type keyValue struct {
 }
 
 // keyPage is how many keys are read at once.
-const keyPage = 256
+const keyPage = 128
 
-func newKeyMerge(r Reader, forks []uint32, prefix, after string) *keyMerge {
-	m := &keyMerge{r: r}
-	for _, num := range forks {
-		rg := prefixRange(headKey(num, prefix))
-		if after >= prefix && after != "" {
-			rg.Start = append(headKey(num, after), 0)
-		}
-		m.forks = append(m.forks, &keyPages{next: rg.Start, end: rg.End})
+// add adds the records that have a prefix before their keys, of the keys that
+// start with start and come after after. Ranges that are added first are read
+// first: the fullest should be.
+func (m *keyMerge) add(prefix []byte, start, after string) {
+	rg := prefixRange(append(slices.Clip(prefix), start...))
+	if after >= start && after != "" {
+		rg.Start = append(append(slices.Clip(prefix), after...), 0)
 	}
-	return m
+	m.parts = append(m.parts, &keyPages{prefix: prefix, next: rg.Start, end: rg.End})
 }
 
-// next returns the next key, and the record of one of the forks that wrote it;
-// ok is false at the end.
-func (m *keyMerge) next() (key string, value []byte, ok bool, err error) {
-	for _, f := range m.forks {
-		if err := f.fill(m.r); err != nil {
-			return "", nil, false, err
+// next returns the next key, with its record in each part, nil where there is
+// none; ok is false at the end. The values are good until the next call.
+func (m *keyMerge) next(values [][]byte) (key string, ok bool, err error) {
+	for {
+		key, ok = m.first()
+		p := m.behind(key, ok)
+		if p == nil {
+			break
 		}
-		if len(f.page) > 0 && (!ok || f.page[0].key < key) {
-			key, value, ok = f.page[0].key, f.page[0].value, true
-		}
-	}
-	for _, f := range m.forks {
-		if ok && len(f.page) > 0 && f.page[0].key == key {
-			f.page = f.page[1:]
+		if err := m.fill(p); err != nil {
+			return "", false, err
 		}
 	}
-	return key, value, ok, nil
+	for i, p := range m.parts {
+		values[i] = nil
+		if ok && len(p.page) > 0 && p.page[0].key == key {
+			values[i], p.page = p.page[0].value, p.page[1:]
+		}
+	}
+	return key, ok, nil
 }
 
-// fill reads the next page if the last is used up.
-func (f *keyPages) fill(r Reader) error {
-	if len(f.page) > 0 || f.next == nil {
-		return nil
+// first is the lowest key of all pages.
+func (m *keyMerge) first() (key string, ok bool) {
+	for _, p := range m.parts {
+		if len(p.page) > 0 && (!ok || p.page[0].key < key) {
+			key, ok = p.page[0].key, true
+		}
 	}
-	start := f.next
-	f.next, f.page = nil, make([]keyValue, 0, keyPage)
-	return r.Iterate(Range{Start: start, End: f.end}, func(k, v []byte) bool {
-		if len(f.page) == keyPage {
-			f.next = slices.Clone(k)
+	return key, ok
+}
+
+// behind returns a part that may have a key which is not in its page, and is
+// not above key; nil if there is none.
+func (m *keyMerge) behind(key string, bounded bool) *keyPages {
+	for _, p := range m.parts {
+		if len(p.page) == 0 && !p.done && (!bounded || string(p.next[len(p.prefix):]) <= key) {
+			return p
+		}
+	}
+	return nil
+}
+
+// fill reads the next page of a part. One that is read behind the bound sets a
+// new one.
+func (m *keyMerge) fill(p *keyPages) error {
+	if m.bound != nil && string(p.next[len(p.prefix):]) <= string(m.bound) {
+		return p.fill(m.r, m.bound)
+	}
+	m.bound = nil
+	err := p.fill(m.r, nil)
+	if n := len(p.page); n > 0 && !p.done {
+		m.bound = []byte(p.page[n-1].key)
+	}
+	return err
+}
+
+// fill reads the next page, no further than to the first key behind another;
+// nil is no bound.
+func (p *keyPages) fill(r Reader, bound []byte) error {
+	from := p.next
+	p.page, p.done = make([]keyValue, 0, keyPage), true
+	return r.Iterate(Range{Start: from, End: p.end}, func(k, v []byte) bool {
+		key := k[len(p.prefix):]
+		if n := len(p.page); n == keyPage || n > 0 && bound != nil && p.page[n-1].key > string(bound) {
+			p.next, p.done = slices.Clone(k), false
 			return false
 		}
-		f.page = append(f.page, keyValue{string(k[5:]), slices.Clone(v)})
+		p.page = append(p.page, keyValue{string(key), slices.Clone(v)})
 		return true
 	})
 }

@@ -7,7 +7,7 @@ import "encoding/binary"
 const (
 	tagBlock   = 'b' // line seq           -> block record; then line seq index+1 -> payload
 	tagFind    = 'c' // first lsn          -> segment of the index of ids
-	tagFork    = 'f' // lsn index          -> (nothing): an operation on forks
+	tagFork    = 'f' // lsn index          -> an operation on forks, with its place and cuts
 	tagMember  = 'g' // lsn index          -> (nothing): a membership operation
 	tagHead    = 'h' // fork key           -> entry record
 	tagLine    = 'i' // line               -> line record
@@ -28,7 +28,7 @@ var (
 )
 
 // formatMark is the value of keyFormat: it names the layout of the records.
-const formatMark = "crush graph 1"
+const formatMark = "crush graph 2"
 
 // loc is where a revision stands, in local numbers.
 type loc struct {

@@ -3,60 +3,16 @@ package dag
 import (
 	"encoding/binary"
 	"errors"
-	"maps"
 	"slices"
 )
 
-// source is a part of what is visible on a fork: what was written on a fork
-// (the same or another) within a set.
+// source is a part of what is visible of a key on a fork: what was written of
+// it on a fork, the same or another, within a set.
 type source struct {
 	fork uint32
 	set  before
+	cut  bound // the set; not of the fork's own part
 }
-
-// hasBlock reports whether a block, with its operations, is in the set.
-func (b before) hasBlock(at loc) bool { return b.next(at.line) > at.seq }
-
-// sources lists what is visible of a key on a fork within a closed set: its
-// own writes there, and those of the forks that contributed, at their cuts, by
-// contributions in the set whose filter the key passes. A fork's own part comes
-// first, and stands for every older cut of itself that comes back.
-func (t *forkTable) sources(fork uint32, set before, key string) []source {
-	out := []source{{fork, set}}
-	if len(t.byNum[fork].contribs) == 0 {
-		return out
-	}
-	found := map[uint32]clock{}
-	t.reach(fork, set, key, found)
-	delete(found, fork)
-	for _, num := range slices.Sorted(maps.Keys(found)) {
-		c := found[num]
-		out = append(out, source{num, before{next: func(line uint32) uint64 { return c[line] }}})
-	}
-	return out
-}
-
-// reach joins the cuts at which other forks are visible. A cut that adds
-// nothing to what was found of its fork is not followed: what is visible at a
-// union of cuts is the union of what is visible at each.
-func (t *forkTable) reach(fork uint32, set before, key string, found map[uint32]clock) {
-	for _, c := range slices.Backward(t.byNum[fork].within(set)) {
-		if !set.hasBlock(c.at) || !c.filter.Pass(key) {
-			continue
-		}
-		old, seen := found[c.from]
-		if seen && c.cut.within(old) {
-			continue
-		}
-		joined := maps.Clone(c.cut)
-		joined.join(old)
-		found[c.from] = joined
-		t.reach(c.from, before{next: func(line uint32) uint64 { return joined[line] }}, key, found)
-	}
-}
-
-// everything is the set of all blocks.
-var everything = before{next: func(uint32) uint64 { return ^uint64(0) }, all: true}
 
 // lineage reads keys on forks through their contributions.
 type lineage struct {
@@ -64,7 +20,7 @@ type lineage struct {
 	forks  *forkTable
 	stored func(k entryKey) (*Entry, error) // own record of a key on a fork; no heads if there is none
 	wrote  func(key string) ([]uint32, error)
-	change func(at loc) (Change, error)
+	headAt func(at loc) (Head, error) // without its fork, ordinal and first
 }
 
 // wroteKey is the key of the list of forks, other than the default one, that
@@ -102,88 +58,284 @@ func decodeWrote(b []byte) (out []uint32, err error) {
 	return out, r.close("list of forks of a key")
 }
 
-// relevant drops the sources on which the key was never written.
-func (l *lineage) relevant(sources []source, key string) ([]source, error) {
+// relevant lists the parts of what is visible of a key on a fork, but those of
+// forks that never wrote it; the fork's own part comes first, then those of
+// forks that contribute directly. It stands for every older cut of the fork
+// that comes back.
+func (l *lineage) relevant(v *view, key string) ([]source, error) {
 	wrote, err := l.wrote(key)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(sources, func(s source) bool { return s.fork != 1 && !slices.Contains(wrote, s.fork) }), nil
+	var out []source
+	if _, ok := slices.BinarySearch(wrote, v.fork.num); ok || v.fork.num == 1 {
+		out = append(out, source{fork: v.fork.num, set: v.set})
+	}
+	for _, s := range v.among(wrote) {
+		out = append(out, source{s.fork, s.cut.set(), s.cut})
+	}
+	return out, nil
 }
 
-// entry returns a key on a fork as it stands. It costs one get where the fork
-// has no contributions, or none since its own last write of the key; a few
-// where one other fork has written the key; else it grows with the chains that
-// wrote the key on the forks that are visible.
+// keyed reads one key, of parts that stay the same: each record of it once.
+type keyed struct {
+	*lineage
+	key     string
+	recs    []ownRecord
+	newests []partNewest
+}
+
+// partNewest is the newest revisions of the lines in the part of a fork.
+type partNewest struct {
+	fork uint32
+	list []pendingRevision
+}
+
+type ownRecord struct {
+	fork  uint32
+	entry *Entry
+}
+
+// record returns the own record of the key on a fork.
+func (r *keyed) record(fork uint32) (*Entry, error) {
+	for _, o := range r.recs {
+		if o.fork == fork {
+			return o.entry, nil
+		}
+	}
+	e, err := r.stored(entryKey{fork, r.key})
+	if err == nil {
+		r.recs = append(r.recs, ownRecord{fork, e})
+	}
+	return e, err
+}
+
+// entry returns a key on a fork as it stands. It costs one get on a fork
+// without contributions; three where one fork's record says all, however many
+// forks that is away; else it grows with the forks that wrote the key and are
+// visible, and only where these competed with the chains that wrote it.
 func (l *lineage) entry(k entryKey) (*Entry, error) {
-	f := l.forks.byNum[k.fork]
-	e, err := l.stored(k)
-	if err != nil || e.contribs == len(f.contribs) {
-		return e, err
+	f := l.forks.num(k.fork)
+	r := &keyed{lineage: l, key: k.key}
+	if f.count == 0 {
+		return r.record(f.num)
 	}
-	sources, err := l.relevant(l.forks.sources(k.fork, everything, k.key), k.key)
-	if err != nil {
+	v := l.forks.sources(f.num, everything, k.key)
+	if f.num == 1 || len(v.shown) == 1 {
+		// No list says whether the default fork wrote a key; and with one
+		// other fork it is as well to read its record at once.
+		if e, err := r.record(f.num); err != nil || e.contribs >= f.count {
+			return e, err
+		}
+	}
+	parts := []source{{fork: f.num, set: everything}}
+	if len(v.shown) == 1 {
+		s := v.shown[0]
+		parts = append(parts, source{s.fork, s.cut.set(), s.cut})
+	} else {
+		var err error
+		if parts, err = l.relevant(v, k.key); err != nil {
+			return nil, err
+		}
+	}
+	return r.join(f, parts)
+}
+
+// join returns the key on a fork, of its parts. The record of a fork says what
+// was visible there when the key was last written there: if all of that is
+// visible here, and all that is visible here was visible there, then the record
+// is the answer, whatever the number of forks in between.
+func (r *keyed) join(f *forkState, parts []source) (*Entry, error) {
+	e, err := r.nearest(f, parts)
+	if e == nil && err == nil {
+		e, err = r.dominant(parts)
+	}
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	others := slices.DeleteFunc(slices.Clone(sources), func(s source) bool { return s.fork == k.fork })
-	if len(others) == 0 {
+	case e == nil:
+		return r.compute(f, parts)
+	case e.Fork == f.id:
 		return e, nil
 	}
-	if len(e.Heads) == 0 && len(others) == 1 {
-		if only, err := l.onlyFrom(k, others[0]); only != nil || err != nil {
-			return only, err
-		}
-	}
-	return l.compute(k, sources)
-}
-
-// onlyFrom returns the entry of a key that only one other fork ever wrote, if
-// that fork's record is all within the cut; nil if it is not.
-func (l *lineage) onlyFrom(k entryKey, s source) (*Entry, error) {
-	wrote, err := l.wrote(k.key)
-	if err != nil || len(wrote) > 1 || len(wrote) == 1 && wrote[0] != s.fork {
-		return nil, err
-	}
-	e, err := l.stored(entryKey{s.fork, k.key})
-	if err != nil {
-		return nil, err
-	}
-	for i := range e.Heads {
-		if e.Heads[i].fork != s.fork || !s.set.has(e.Heads[i].loc) {
-			return nil, nil
-		}
-	}
 	out := *e
-	out.Fork, out.contribs = l.forks.byNum[k.fork].id, -1
+	out.Fork, out.contribs = f.id, -1
 	return &out, nil
 }
 
-// compute joins what is visible of a key.
-func (l *lineage) compute(k entryKey, sources []source) (*Entry, error) {
-	e := &Entry{Fork: l.forks.byNum[k.fork].id, Key: k.key, contribs: -1}
-	heads, err := l.headsOf(k.key, sources, e)
+// nearest returns the record of the fork, or of the first that contributes to
+// it, if it is the answer and that can be told without reading others; nil if
+// not.
+func (r *keyed) nearest(f *forkState, parts []source) (*Entry, error) {
+	for i := range min(len(parts), 2) {
+		s := &parts[i]
+		e, err := r.record(s.fork)
+		if err != nil {
+			return nil, err
+		}
+		if len(e.Heads) == 0 || !usable(e, parts) || e.contribs < r.forks.num(s.fork).count {
+			continue
+		}
+		beyond := slices.ContainsFunc(parts, func(o source) bool {
+			switch {
+			case o.fork == s.fork || r.lacks(o.fork):
+				return false
+			case o.fork == f.num: // it comes first: its record has been read
+				return !usable(r.recs[0].entry, parts) || !r.speaksOf(e, s.fork, r.recs[0].entry)
+			}
+			return !r.within(s.fork, &o, len(parts))
+		})
+		if !beyond {
+			return e, nil
+		}
+	}
+	return nil, nil
+}
+
+// few is how many parts are looked for one by one.
+const few = 4
+
+// within reports whether a fork shows all of a part, which is one of some.
+func (r *keyed) within(fork uint32, o *source, some int) bool {
+	if some > few {
+		cut, ok := r.forks.sources(fork, everything, r.key).cut(o.fork)
+		return ok && o.cut.within(cut)
+	}
+	return r.forks.shows(r.forks.num(fork), allIn(everything), r.key, o.fork, o.cut.within)
+}
+
+// lacks reports whether it is known that a fork never wrote the key.
+func (r *keyed) lacks(fork uint32) bool {
+	return slices.ContainsFunc(r.recs, func(o ownRecord) bool { return o.fork == fork && len(o.entry.Heads) == 0 })
+}
+
+// usable reports whether everything that a record speaks of is visible: its
+// heads are, and so is what they have seen.
+func usable(e *Entry, parts []source) bool {
+	for i := range e.Heads {
+		h := &e.Heads[i]
+		if !slices.ContainsFunc(parts, func(s source) bool { return s.fork == h.fork && s.set.has(h.loc) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// dominant returns the record that is the answer, if one is; nil if none is.
+// It would have the head with the highest Lamport time of all.
+func (r *keyed) dominant(parts []source) (*Entry, error) {
+	var top uint64
+	tops := make([]uint64, len(parts))
+	for i := range parts {
+		e, err := r.record(parts[i].fork)
+		if err != nil {
+			return nil, err
+		}
+		if len(e.Heads) == 0 || !usable(e, parts) {
+			continue
+		}
+		for j := range e.Heads {
+			tops[i] = max(tops[i], e.Heads[j].lam)
+		}
+		top = max(top, tops[i])
+	}
+	for i := range parts {
+		if tops[i] != top || top == 0 {
+			continue
+		}
+		e, err := r.record(parts[i].fork)
+		if err != nil {
+			return nil, err
+		}
+		if all, err := r.covers(e, parts[i].fork, parts); all || err != nil {
+			return e, err
+		}
+	}
+	return nil, nil
+}
+
+// speaks reports whether a fork's record speaks of a revision of the key: of
+// what was written on its fork it does, and of what the contributions show that
+// there were when the record was written.
+func (r *keyed) speaks(e *Entry, fork, of uint32, at loc) bool {
+	first := choice{everything, e.contribs}
+	return of == fork || r.forks.shows(r.forks.num(fork), first, r.key, of, func(cut bound) bool { return cut.has(at) })
+}
+
+// speaksOf reports whether a fork's record speaks of all that another does.
+func (r *keyed) speaksOf(e *Entry, fork uint32, o *Entry) bool {
+	return !slices.ContainsFunc(o.Heads, func(h Head) bool { return !r.speaks(e, fork, h.fork, h.loc) })
+}
+
+// covers reports whether a fork's record speaks of everything that is visible.
+func (r *keyed) covers(e *Entry, fork uint32, parts []source) (bool, error) {
+	for i := range parts {
+		s := &parts[i]
+		if s.fork == fork {
+			continue
+		}
+		own, err := r.record(s.fork)
+		switch {
+		case err != nil:
+			return false, err
+		case usable(own, parts):
+			if !r.speaksOf(e, fork, own) {
+				return false, nil
+			}
+			continue
+		}
+		// The fork went on behind the cut.
+		newest, err := r.newestIn(s)
+		if err != nil {
+			return false, err
+		}
+		for _, p := range newest {
+			if !r.speaks(e, fork, s.fork, p.loc) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// compute joins the parts revision by revision.
+func (r *keyed) compute(f *forkState, parts []source) (*Entry, error) {
+	e := &Entry{Fork: f.id, Key: r.key, contribs: -1}
+	heads, err := r.headsOf(parts, e)
 	if err != nil {
 		return nil, err
 	}
 	e.SinceDelete = e.Count
 	for _, h := range heads {
-		c, err := l.change(h.loc)
+		head, err := r.head(h)
 		if err != nil {
 			return nil, err
 		}
-		head := c.head()
-		head.fork, head.ordinal, head.first = h.fork, h.ordinal, h.first
 		e.Heads = append(e.Heads, head)
 	}
 	slices.SortFunc(e.Heads, func(a, b Head) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	return e, l.countSinceDelete(e, sources)
+	return e, r.countSinceDelete(e, parts)
 }
 
-// countSinceDelete computes SinceDelete where a source has a delete.
-func (l *lineage) countSinceDelete(e *Entry, sources []source) error {
+// head returns a head as a record has it, or reads its revision.
+func (r *keyed) head(p placed) (Head, error) {
+	for _, o := range r.recs {
+		for i := range o.entry.Heads {
+			if !o.entry.bare && o.entry.Heads[i].loc == p.loc {
+				return o.entry.Heads[i], nil
+			}
+		}
+	}
+	h, err := r.headAt(p.loc)
+	h.fork, h.ordinal, h.first = p.fork, p.ordinal, p.first
+	return h, err
+}
+
+// countSinceDelete computes SinceDelete where a part may have a delete.
+func (r *keyed) countSinceDelete(e *Entry, parts []source) error {
 	deleted := false
-	for _, s := range sources {
-		own, err := l.stored(entryKey{s.fork, e.Key})
+	for _, s := range parts {
+		own, err := r.record(s.fork)
 		if err != nil {
 			return err
 		}
@@ -192,7 +344,7 @@ func (l *lineage) countSinceDelete(e *Entry, sources []source) error {
 	if !deleted {
 		return nil
 	}
-	return l.countFromDelete(e, sources)
+	return r.countFromDelete(e, parts)
 }
 
 // visibleAt reports whether a revision of a key on a fork is visible on another
@@ -201,176 +353,9 @@ func (l *lineage) visibleAt(fork uint32, set before, key string, of uint32, at l
 	if of == fork {
 		return set.has(at)
 	}
-	for _, s := range l.forks.sources(fork, set, key) {
-		if s.fork == of {
-			return s.set.has(at)
-		}
+	if set.all {
+		cut, ok := l.forks.sources(fork, set, key).cut(of)
+		return ok && cut.has(at)
 	}
-	return false
-}
-
-// placed is a revision on a fork.
-type placed struct {
-	fork    uint32
-	loc     loc
-	ordinal uint64
-	first   int64
-}
-
-// candidate is a revision that may be a head.
-type candidate struct {
-	placed
-	rec  historyRecord
-	past past
-}
-
-// headsOf returns the heads of a key among what is visible, and sets Count and
-// First of e. Every head is the newest of its line on its fork there,
-// or a sibling of one that is: a revision x of a line whose newest on the same
-// fork is b stands in b's past, so if nothing visible has seen x then b has
-// not, and wrote it down as a sibling. A candidate is no head if another one
-// saw it at its own place, on its own fork, and does not have it among its
-// siblings: then it, or a head that it competed with there (which is visible
-// here too), has seen it. The cost grows with the lines that wrote the key,
-// not with its history.
-func (l *lineage) headsOf(key string, sources []source, e *Entry) (heads []placed, err error) {
-	var newest []candidate
-	for _, s := range sources {
-		found, err := l.newestOf(entryKey{s.fork, key}, s.set)
-		if err != nil {
-			return nil, err
-		}
-		newest = append(newest, found...)
-	}
-	for i, c := range newest {
-		e.Count += c.ordinal + 1
-		if e.First = min(e.First, c.first); i == 0 {
-			e.First = c.first
-		}
-	}
-	maybe := make([]placed, 0, len(newest))
-	for _, c := range newest {
-		maybe = append(maybe, c.placed)
-		for _, at := range c.rec.siblings {
-			p, err := l.placeOf(key, at, c.fork)
-			if err != nil {
-				return nil, err
-			}
-			maybe = append(maybe, p)
-		}
-	}
-	for _, p := range maybe {
-		known := slices.ContainsFunc(heads, func(h placed) bool { return h.loc == p.loc })
-		if !known && !slices.ContainsFunc(newest, func(c candidate) bool { return l.hides(&c, key, p) }) {
-			heads = append(heads, p)
-		}
-	}
-	return heads, nil
-}
-
-// newestOf returns the newest revision of each line within a set.
-func (l *lineage) newestOf(k entryKey, set before) (out []candidate, err error) {
-	lines, err := l.linesOf(k)
-	if err != nil {
-		return nil, err
-	}
-	for _, line := range lines {
-		at, rec, ok, err := l.latest(k, line, set)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			continue
-		}
-		c := candidate{placed: placed{k.fork, at, rec.ordinal, rec.first}, rec: rec}
-		if c.past, err = l.pastOf(at); err != nil {
-			return nil, err
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-// placeOf returns a sibling with its fork, most likely the one of its witness.
-func (l *lineage) placeOf(key string, at loc, guess uint32) (placed, error) {
-	try := func(fork uint32) (p placed, ok bool, err error) {
-		err = l.each(entryKey{fork, key}, at, func(found loc, rec historyRecord) bool {
-			p, ok = placed{fork, at, rec.ordinal, rec.first}, found == at
-			return false
-		})
-		return p, ok, err
-	}
-	if p, ok, err := try(guess); ok || err != nil {
-		return p, err
-	}
-	wrote, err := l.wrote(key)
-	if err != nil {
-		return placed{}, err
-	}
-	for _, fork := range append([]uint32{1}, wrote...) {
-		if p, ok, err := try(fork); ok || err != nil {
-			return p, err
-		}
-	}
-	return placed{}, corrupt("the history of %q lacks a revision of line %d at %d", key, at.line, at.seq)
-}
-
-// hides reports whether the candidate proves that a revision is no head.
-func (l *lineage) hides(c *candidate, key string, p placed) bool {
-	if p.loc == c.loc || slices.Contains(c.rec.siblings, p.loc) {
-		return false
-	}
-	return l.visibleAt(c.fork, before{next: c.past.next, within: c.loc}, key, p.fork, p.loc)
-}
-
-// countFromDelete counts the visible revisions that stand after the newest
-// delete.
-func (l *lineage) countFromDelete(e *Entry, sources []source) error {
-	var last order
-	for pass := range 2 {
-		var n uint64
-		for _, s := range sources {
-			if err := l.afterDelete(entryKey{s.fork, e.Key}, s.set, &last, pass == 1, &n); err != nil {
-				return err
-			}
-		}
-		if pass == 1 && last.lam > 0 {
-			e.SinceDelete, e.lastDelete = n, last
-		}
-	}
-	return nil
-}
-
-// afterDelete raises last to the newest delete of a source, or counts what
-// stands after it.
-func (l *lineage) afterDelete(k entryKey, set before, last *order, count bool, n *uint64) error {
-	lines, err := l.linesOf(k)
-	if err != nil {
-		return err
-	}
-	for _, line := range lines {
-		from, ok := set.last(line)
-		if !ok {
-			continue
-		}
-		var bad error
-		err := l.each(k, from, func(at loc, rec historyRecord) bool {
-			o := order{lam: rec.lam, chain: l.chainOf(line), seq: at.seq, index: at.index, line: line}
-			var c int
-			if c, bad = l.compare(o, *last); bad != nil || c <= 0 {
-				return false
-			}
-			if count {
-				*n++
-			} else if rec.deleted {
-				*last = o
-				return false
-			}
-			return true
-		})
-		if err = errors.Join(err, bad); err != nil {
-			return err
-		}
-	}
-	return nil
+	return l.forks.shows(l.forks.num(fork), allIn(set), key, of, func(cut bound) bool { return cut.has(at) })
 }

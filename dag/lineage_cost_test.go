@@ -9,156 +9,275 @@ import (
 	"crush/dag/dagtest"
 )
 
-// meter counts what a graph does to its store.
-type meter struct {
-	dag.Store
-	reads int // gets, and ranges begun
-	bytes int // written
-}
-
-func (m *meter) Get(key []byte) ([]byte, error) {
-	m.reads++
-	return m.Store.Get(key)
-}
-
-func (m *meter) Iterate(r dag.Range, yield func(k, v []byte) bool) error {
-	m.reads++
-	return m.Store.Iterate(r, yield)
-}
-
-func (m *meter) Write(b *dag.Batch, sync bool) error {
-	m.bytes += b.Size()
-	return m.Store.Write(b, sync)
-}
-
-func (m *meter) Snapshot() (dag.Snapshot, error) {
-	s, err := m.Store.Snapshot()
-	return &metered{s, m}, err
-}
-
-// metered counts reads of a snapshot.
-type metered struct {
-	dag.Snapshot
-	m *meter
-}
-
-func (s *metered) Get(key []byte) ([]byte, error) {
-	s.m.reads++
-	return s.Snapshot.Get(key)
-}
-
-func (s *metered) Iterate(r dag.Range, yield func(k, v []byte) bool) error {
-	s.m.reads++
-	return s.Snapshot.Iterate(r, yield)
-}
+// The tests of this file count what reads and writes of forks do to the store:
+// gets, ranges begun, records that ranges come to, and bytes written.
 
 // meteredNode is a node whose root has some keys.
-func meteredNode(t *testing.T, keys int) (*node, *meter) {
+func meteredNode(t testing.TB, keys int) (*node, *dagtest.Meter) {
 	t.Helper()
-	m := &meter{Store: dagtest.NewMem()}
+	m := dagtest.NewMeter(dagtest.NewMem())
 	a := openNode(t, "a", m)
 	if _, err := a.Found(t.Context(), dag.Member{Name: "a"}); err != nil {
 		t.Fatal(err)
 	}
-	a.commit(t, func(tx *dag.Tx) error {
-		for i := range keys {
-			d := dag.Draft{Fork: dag.DefaultFork(), Key: fmt.Sprintf("k%05d", i), Kind: 1, Payload: []byte("v")}
-			if err := tx.Put(d); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	a.fill(t, dag.DefaultFork(), 0, keys, "v")
 	return a, m
 }
 
-// deep makes a fork of a fork, and so on.
-func deep(t *testing.T, a *node, depth int) dag.ForkID {
+func costKey(i int) string { return fmt.Sprintf("k%06d", i) }
+
+// fill writes some keys, having seen all, in large blocks.
+func (n *node) fill(t testing.TB, fork dag.ForkID, from, to int, value string) {
+	t.Helper()
+	for ; from < to; from += 25_000 {
+		n.commit(t, func(tx *dag.Tx) error {
+			for i := from; i < min(to, from+25_000); i++ {
+				e, err := tx.Entry(fork, costKey(i))
+				if err != nil {
+					return err
+				}
+				d := dag.Draft{Fork: fork, Key: costKey(i), Parents: headIDs(e), Kind: 1, Payload: []byte(value)}
+				if err := tx.Put(d); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// page lists keys behind one, at most so many.
+func (n *node) page(t testing.TB, fork dag.ForkID, behind, most int) (keys int) {
+	t.Helper()
+	for _, err := range n.Entries(t.Context(), fork, "k", costKey(behind)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keys++; keys == most {
+			break
+		}
+	}
+	return keys
+}
+
+// reopen stops the node cleanly, and tells what opening it costs.
+func (n *node) reopen(t testing.TB) (cost dagtest.Cost) {
+	t.Helper()
+	m := n.store.(*dagtest.Meter)
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m.Store = m.Store.(*dagtest.Mem).Reopen()
+	return m.Of(func() {
+		if err := n.open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// chain makes a fork of a fork, and so on; each does something to itself.
+func (n *node) chain(t testing.TB, depth int, do func(i int, f dag.ForkID)) dag.ForkID {
 	t.Helper()
 	f := dag.DefaultFork()
 	for i := range depth {
-		f = a.fork(t, "f"+strconv.Itoa(i), f)
-		a.set(t, f, "own"+strconv.Itoa(i), "v")
+		f = n.fork(t, "f"+strconv.Itoa(i), f)
+		do(i, f)
 	}
 	return f
 }
 
-func (m *meter) of(do func()) (reads, bytes int) {
-	r, b := m.reads, m.bytes
-	do()
-	return m.reads - r, m.bytes - b
+// TestCostOfDeepForks: a key costs three times as much on a fork of a fork of …
+// as on the root at most, and a page of keys one range for each fork that wrote
+// anything, and nothing for each key.
+func TestCostOfDeepForks(t *testing.T) {
+	const keys = 1000
+	for _, depth := range []int{8, 64} {
+		for name, write := range map[string]func(a *node, i int, f dag.ForkID){
+			"only the root wrote": func(a *node, i int, f dag.ForkID) { a.set(t, f, "own"+strconv.Itoa(i), "v") },
+			"each wrote a part": func(a *node, i int, f dag.ForkID) {
+				a.fill(t, f, i*keys/depth, (i+1)*keys/depth, "own")
+			},
+			"each wrote the same": func(a *node, _ int, f dag.ForkID) { a.fill(t, f, 490, 510, "own") },
+		} {
+			t.Run(fmt.Sprintf("%d deep, %s", depth, name), func(t *testing.T) {
+				a, m := meteredNode(t, keys)
+				d := dag.DefaultFork()
+				leaf := a.chain(t, depth, func(i int, f dag.ForkID) { write(a, i, f) })
+				for i := 495; i < 505; i++ {
+					get := func(f dag.ForkID) int { return m.Of(func() { a.heads(t, f, costKey(i)) }).Reads }
+					if root, deep := get(d), get(leaf); deep > 3*root {
+						t.Errorf("%s costs %d reads on the root, %d on the leaf", costKey(i), root, deep)
+					}
+				}
+				a.sameScans(t, m, leaf, depth)
+				put := m.Of(func() { a.set(t, leaf, costKey(500), "x") })
+				merge := m.Of(func() { a.merge(t, d, leaf, nil) })
+				if put.Reads > 8 || merge.Reads > 2 || put.Bytes+merge.Bytes > 3000 {
+					t.Errorf("a put costs %+v, a merge %+v", put, merge)
+				}
+				a.is(t, d, costKey(500), "x")
+				if get := m.Of(func() { a.heads(t, d, costKey(501)) }); get.Reads > 4 {
+					t.Errorf("a key costs %d reads on the root after the merge", get.Reads)
+				}
+			})
+		}
+	}
 }
 
-// TestCostOfDeepForks: a key that only the root wrote costs about the same on
-// a fork eight deep, one by one and in a scan.
-func TestCostOfDeepForks(t *testing.T) {
-	a, m := meteredNode(t, 1000)
-	f := deep(t, a, 8)
-	read := func(fork dag.ForkID) int {
-		n, _ := m.of(func() { a.is(t, fork, "k00500", "v") })
-		return n
-	}
-	if root, leaf := read(dag.DefaultFork()), read(f); leaf > 3*root+2 {
-		t.Errorf("a key costs %d reads on the root and %d eight forks deep", root, leaf)
-	}
-	scan := func(fork dag.ForkID) int {
+// sameScans compares a page and all keys of the root and of a fork that is so
+// deep.
+func (n *node) sameScans(t testing.TB, m *dagtest.Meter, leaf dag.ForkID, depth int) {
+	t.Helper()
+	for _, most := range []int{100, 1 << 20} {
 		keys := 0
-		n, _ := m.of(func() {
-			for _, err := range a.Entries(t.Context(), fork, "k", "") {
-				if keys++; err != nil {
-					t.Fatal(err)
+		scan := func(f dag.ForkID) dagtest.Cost {
+			return m.Of(func() { keys = n.page(t, f, 299, most) })
+		}
+		root := scan(dag.DefaultFork())
+		deep := scan(leaf)
+		reads := (depth + 2) * root.Reads
+		if depth > 32 { // then some keys are read by themselves
+			reads = 3*root.Reads + keys
+		}
+		if deep.Reads > reads || deep.Records > 3*root.Records+4*depth {
+			t.Errorf("%d keys cost %+v on the root, %+v %d forks deep", keys, root, deep, depth)
+		}
+	}
+}
+
+// TestCostOfPast: a key that was written again where a fork was made of is read
+// from the history; its blocks are read once for all keys of a scan.
+func TestCostOfPast(t *testing.T) {
+	a, m := meteredNode(t, 1000)
+	leaf := a.chain(t, 8, func(i int, f dag.ForkID) { a.set(t, f, "own"+strconv.Itoa(i), "v") })
+	a.fill(t, dag.DefaultFork(), 0, 1000, "later")
+	a.is(t, leaf, costKey(500), "v")
+	if n := m.Of(func() { a.heads(t, leaf, costKey(501)) }).Reads; n > 4 {
+		t.Errorf("a key costs %d reads", n)
+	}
+	if n := m.Of(func() { a.page(t, leaf, 299, 100) }).Reads; n > 100+20 {
+		t.Errorf("a page of 100 keys costs %d reads", n)
+	}
+}
+
+// TestCostOfFork: making a fork, and merging it, costs the same for any number
+// of keys.
+func TestCostOfFork(t *testing.T) {
+	cost := func(keys int) (out []dagtest.Cost) {
+		a, m := meteredNode(t, keys)
+		d := dag.DefaultFork()
+		for _, name := range []string{"x", "y"} {
+			var f dag.ForkID
+			out = append(out, m.Of(func() { f = a.fork(t, name, d) }), m.Of(func() { a.merge(t, d, f, nil) }))
+		}
+		return out
+	}
+	few, many := cost(10), cost(100_000)
+	for i := range few {
+		// Ids have one length; counters grow by a byte or two.
+		if few[i].Reads != many[i].Reads || many[i].Bytes > few[i].Bytes+16 || few[i].Bytes > 800 {
+			t.Errorf("of 10 keys: %+v; of 100,000: %+v", few, many)
+		}
+	}
+}
+
+// backAndForth merges two forks into each other, again and again, each time
+// after a write on one of them.
+func (n *node) backAndForth(t testing.TB, x dag.ForkID, from, to int) {
+	t.Helper()
+	d := dag.DefaultFork()
+	for i := from; i < to; i++ {
+		n.commit(t, func(tx *dag.Tx) error {
+			for _, op := range []dag.Op{mergeOf(d, x), mergeOf(x, d)} {
+				if err := tx.Op(op); err != nil {
+					return err
 				}
 			}
+			key := costKey(i % 100)
+			e, err := tx.Entry(x, key)
+			if err != nil {
+				return err
+			}
+			return tx.Put(dag.Draft{Fork: x, Key: key, Parents: headIDs(e), Kind: 1, Payload: []byte(strconv.Itoa(i))})
 		})
-		if keys != 1000 {
-			t.Errorf("%d keys", keys)
-		}
-		return n
 	}
-	root, leaf := scan(dag.DefaultFork()), scan(f)
-	if root > 10 || leaf > 4*1000+30 {
-		t.Errorf("1,000 keys cost %d reads on the root and %d eight forks deep", root, leaf)
-	}
+	n.merge(t, d, x, nil)
 }
 
-// TestCostOfFork: making and merging a fork costs the same for any number of
-// keys.
-func TestCostOfFork(t *testing.T) {
-	cost := func(keys int) [4]int {
-		a, m := meteredNode(t, keys)
-		var x dag.ForkID
-		r1, b1 := m.of(func() { x = a.fork(t, "x", dag.DefaultFork()) })
-		r2, b2 := m.of(func() { a.merge(t, dag.DefaultFork(), x, nil) })
-		return [4]int{r1, b1, r2, b2}
-	}
-	few, many := cost(10), cost(10_000)
-	// The first fork writes what it does not know to be needed later; ids have
-	// one length, counters grow by a byte or two.
-	for i := range few {
-		if many[i] > few[i]+16 {
-			t.Errorf("of 10 keys: reads, bytes %v; of 10,000 %v", few, many)
-		}
-	}
-	if few[1] > 1200 || few[3] > 1200 {
-		t.Errorf("a fork writes %d bytes, a merge %d", few[1], few[3])
-	}
-}
-
-// TestCostOfManyMerges: a key on a fork that the same source was merged into a
-// hundred times costs no more than after one merge, but for a constant.
+// TestCostOfManyMerges: what has been merged before costs nothing, however
+// often it was; nor does it when the graph is opened, but for its operations.
 func TestCostOfManyMerges(t *testing.T) {
-	a, m := meteredNode(t, 10)
+	a, m := meteredNode(t, 200)
+	d := dag.DefaultFork()
+	x := a.fork(t, "x", d)
+	done := 0
+	costs := func(until int) (out []dagtest.Cost) {
+		a.backAndForth(t, x, done, until)
+		done = until
+		cut, err := a.CutOf(tips(a)[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, do := range []func(){
+			func() { a.heads(t, d, costKey(50)) },
+			func() { a.heads(t, d, costKey(150)) },
+			func() { a.heads(t, x, costKey(50)) },
+			func() { a.page(t, d, 0, 100) },
+			func() { a.page(t, x, 0, 100) },
+			func() { a.mustEntryAt(t, d, costKey(50), cut) },
+			func() { a.set(t, d, costKey(50), "d") },
+			func() { a.merge(t, x, d, nil) },
+			func() { a.set(t, x, costKey(50), "x") },
+			func() { a.fork(t, "y"+strconv.Itoa(until), x) },
+		} {
+			out = append(out, m.Of(do))
+		}
+		return out
+	}
+	few := costs(100)
+	for _, n := range []int{1000, 5000} {
+		if n > 1000 && testing.Short() {
+			break
+		}
+		for i, c := range costs(n) {
+			if c.Reads > few[i].Reads+1 || c.Records > few[i].Records+8 || c.Bytes > few[i].Bytes+64 {
+				t.Errorf("the %d-th costs %+v after 100 merges, %+v after %d", i, few[i], c, n)
+			}
+		}
+		if open := a.reopen(t); open.Reads > 3*n+4500 {
+			t.Errorf("after %d merges each way, opening costs %+v", n, open)
+		}
+		a.is(t, d, costKey(51), strconv.Itoa(n-49))
+	}
+}
+
+func (n *node) mustEntryAt(t testing.TB, fork dag.ForkID, key string, c dag.Cut) dag.Entry {
+	t.Helper()
+	e, err := n.EntryAt(fork, key, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// TestCostOfOpeningCuts: the blocks that merges name as their cuts are not
+// looked for when the graph is opened.
+func TestCostOfOpeningCuts(t *testing.T) {
+	a, m := meteredNode(t, 10_000) // some segments of the index of ids
 	x := a.fork(t, "x", dag.DefaultFork())
-	read := func() int {
-		n, _ := m.of(func() { a.is(t, x, "k00001", "v") })
-		return n
+	cut := tips(a)
+	for range 300 {
+		a.set(t, x, "k", "v") // so that the cut is one of the past
+		a.op(t, dag.NewOp(dag.MergeOp{Into: dag.DefaultFork(), From: dag.NewContribution(x, cut, nil)}))
+		cut = tips(a)
 	}
-	first := read()
-	for i := range 100 {
-		a.set(t, dag.DefaultFork(), "other", strconv.Itoa(i))
-		a.merge(t, x, dag.DefaultFork(), nil)
+	before := m.Of(func() { a.heads(t, dag.DefaultFork(), "k") })
+	// The ids behind the last segment are gathered from their blocks.
+	if open := a.reopen(t); open.Records > 3*4096 {
+		t.Errorf("opening costs %+v", open)
 	}
-	if n := read(); n > first+2 {
-		t.Errorf("a key costs %d reads after 100 merges, %d before", n, first)
+	if after := m.Of(func() { a.is(t, dag.DefaultFork(), "k", "v") }); after.Reads > before.Reads+1 {
+		t.Errorf("a key costs %+v, %+v before", after, before)
 	}
+	a.check(t)
 }

@@ -28,6 +28,8 @@ type forkWorld struct {
 	revs   map[string][]dag.Change // by key, of all nodes
 	told   map[string]*told
 	did    map[string]int
+	most   int  // heads of a key
+	crowd  bool // most writes are of one key, and have seen little of it
 }
 
 // deed is a block that somebody wrote.
@@ -73,6 +75,7 @@ func newForkWorld(t testing.TB, seed uint64) *forkWorld {
 	w := &forkWorld{
 		t: t, r: rand.New(rand.NewPCG(seed, 7)), oracle: oracle.New(), blocks: map[dag.BlockID]*deed{},
 		forks: []dag.ForkID{dag.DefaultFork()}, revs: map[string][]dag.Change{}, told: map[string]*told{}, did: map[string]int{},
+		crowd: seed%4 == 3,
 	}
 	a := w.join("n0")
 	r, err := a.Found(t.Context(), dag.Member{Name: a.name})
@@ -302,6 +305,9 @@ func (x *script) mergeInto(into, from dag.ForkID) error {
 func (x *script) put(fork dag.ForkID, whole bool) error {
 	r := x.w.r
 	key := one(r, forkKeys)
+	if x.w.crowd && r.IntN(6) > 0 {
+		key = forkKeys[0]
+	}
 	e, err := x.tx.Entry(fork, key)
 	if err != nil {
 		return err
@@ -311,6 +317,10 @@ func (x *script) put(fork dag.ForkID, whole bool) error {
 		d.Payload = fmt.Append(nil, r.IntN(3))
 	}
 	how := r.IntN(10)
+	if x.w.crowd && how > 0 {
+		how = 9
+	}
+	x.w.most = max(x.w.most, len(e.Heads))
 	for _, h := range e.Heads {
 		if whole || how < 6 || how < 8 && r.IntN(2) == 0 {
 			d.Parents = append(d.Parents, h.ID)
@@ -324,7 +334,7 @@ func (x *script) put(fork dag.ForkID, whole bool) error {
 			}
 			older = append(older, c.ID)
 		}
-		for i := 0; i < r.IntN(3) && i < len(older); i++ {
+		for i := 0; i < r.IntN(3) && i < len(older) && !(x.w.crowd && i > 0); i++ {
 			d.Parents = append(d.Parents, one(r, older))
 		}
 		slices.SortFunc(d.Parents, func(a, b dag.RevisionID) int { return bytes.Compare(a[:], b[:]) })
@@ -373,8 +383,12 @@ func (w *forkWorld) step() {
 }
 
 func (w *forkWorld) write() {
+	most := 4
+	if w.crowd {
+		most = 16
+	}
 	w.commit(w.pick(), func(x *script) error {
-		for range 1 + w.r.IntN(4) {
+		for range 1 + w.r.IntN(most) {
 			if err := x.put(x.fork(), false); err != nil {
 				return err
 			}
@@ -674,6 +688,7 @@ func TestRandomForks(t *testing.T) {
 			for k, v := range w.did {
 				did[k] += v
 			}
+			did["heads"] = max(did["heads"], w.most)
 		})
 	}
 	if seed := setting("DAG_SEED", -1); seed >= 0 {
@@ -686,7 +701,7 @@ func TestRandomForks(t *testing.T) {
 		}
 	}
 	t.Logf("did %v", did)
-	if len(did) != 16 {
+	if len(did) != 17 || n >= 30 && did["heads"] < 16 {
 		t.Errorf("some kinds of deed were never done: %v", did)
 	}
 }

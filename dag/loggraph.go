@@ -28,13 +28,13 @@ type Drawn struct {
 // order of arrival, the newest first; it is at most limit.
 func (g *Graph) LogGraph(ctx context.Context, fork ForkID, all bool, limit int) ([]Drawn, error) {
 	m := g.moment.Load()
-	f := m.forks.byID[fork]
+	f := m.forks.id(fork)
 	if f == nil {
 		return nil, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
 	}
 	d := &drawing{g: g, m: m, shown: m.forks.spanOf(f.num, everything, true), tips: map[uint32][]int{}}
 	if all {
-		for _, f := range m.forks.byNum[1:] {
+		for f := range m.forks.each {
 			d.shown[f.num] = everything
 		}
 	}
@@ -73,7 +73,7 @@ type drawnBlock struct {
 func (d *drawing) collect(ctx context.Context, limit int) error {
 	var forks []ForkID
 	for _, num := range slices.Sorted(maps.Keys(d.shown)) {
-		forks = append(forks, d.m.forks.byNum[num].id)
+		forks = append(forks, d.m.forks.num(num).id)
 	}
 	for l, err := range d.g.Log(ctx, forks, false, 0) {
 		if err != nil {
@@ -103,7 +103,7 @@ func (d *drawing) collect(ctx context.Context, limit int) error {
 // touch finds the forks that a block is a block of.
 func (d *drawing) touch(b *drawnBlock) error {
 	on := func(id ForkID) {
-		f := d.m.forks.byID[id]
+		f := d.m.forks.id(id)
 		if f == nil || slices.Contains(b.nums, f.num) {
 			return
 		}
@@ -191,7 +191,7 @@ func (d *drawing) join(i int) error {
 
 // contributed adds what a contribution brings to a block.
 func (d *drawing) contributed(b *drawnBlock, self int, c *Contribution) error {
-	f := d.m.forks.byID[c.Fork]
+	f := d.m.forks.id(c.Fork)
 	if _, ok := d.shown[f.num]; !ok {
 		return nil
 	}

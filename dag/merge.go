@@ -6,20 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 )
 
 // Now is the cut of everything applied.
 func (g *Graph) Now() Cut {
 	f := g.moment.Load().front
-	c := Cut{clock: f.all(), tips: slices.Collect(maps.Keys(f.tips))}
+	c := Cut{clock: f.all(), tips: slices.Collect(maps.Keys(f.tips)), views: &viewCache{}}
 	slices.SortFunc(c.tips, func(a, b BlockID) int { return slices.Compare(a[:], b[:]) })
 	return c
 }
 
 // CutOfAll is the union of the causal pasts of blocks, themselves included.
 func (g *Graph) CutOfAll(ids []BlockID) (Cut, error) {
-	all := Cut{clock: clock{}, tips: slices.Clone(ids)}
+	all := Cut{clock: clock{}, tips: slices.Clone(ids), views: &viewCache{}}
 	for _, id := range ids {
 		c, err := g.CutOf(id)
 		if err != nil {
@@ -51,30 +52,37 @@ type span map[uint32]before
 // contributions the span is a superset of what any key shows; without them it
 // is a subset of what every key shows.
 func (t *forkTable) spanOf(fork uint32, set before, filtered bool) span {
-	found := map[uint32]clock{}
-	t.spanReach(fork, set, filtered, found)
-	out := span{}
-	for num, c := range found {
-		out[num] = before{next: func(line uint32) uint64 { return c[line] }}
+	out := span{fork: set}
+	for num, cut := range t.cutsOf(fork, set, filtered) {
+		out[num] = cut.set()
 	}
-	out[fork] = set
 	return out
 }
 
-func (t *forkTable) spanReach(fork uint32, set before, filtered bool, found map[uint32]clock) {
-	for _, c := range slices.Backward(t.byNum[fork].within(set)) {
-		if !set.hasBlock(c.at) || c.filter != nil && !filtered {
-			continue
-		}
-		old, seen := found[c.from]
-		if seen && c.cut.within(old) {
-			continue
-		}
-		joined := maps.Clone(c.cut)
-		joined.join(old)
-		found[c.from] = joined
-		t.spanReach(c.from, before{next: func(line uint32) uint64 { return joined[line] }}, filtered, found)
+// cutsOf is spanOf without the fork itself.
+func (t *forkTable) cutsOf(fork uint32, set before, filtered bool) map[uint32]bound {
+	s := t.newSearch(func(*Filter) bool { return filtered }, fork)
+	s.run(t.num(fork), allIn(set))
+	out := make(map[uint32]bound, len(s.shown))
+	for _, c := range s.shown {
+		out[c.fork] = c.cut
 	}
+	return out
+}
+
+// reachable lists the fork and every other that contributes to it, whatever
+// the filters.
+func (t *forkTable) reachable(fork uint32) []uint32 {
+	out := []uint32{fork}
+	if v := t.sources(fork, everything, ""); len(v.asked) == 0 {
+		for _, s := range v.shown {
+			out = append(out, s.fork)
+		}
+	} else {
+		out = slices.AppendSeq(out, maps.Keys(t.cutsOf(fork, everything, true)))
+	}
+	slices.Sort(out)
+	return out
 }
 
 // ChangedKeys returns, in byte order, the keys of which something may be
@@ -83,33 +91,61 @@ func (t *forkTable) spanReach(fork uint32, set before, filtered bool, found map[
 // with their keys.
 func (g *Graph) ChangedKeys(ctx context.Context, from ForkID, at Cut, on ForkID, onAt Cut) ([]string, error) {
 	m := g.moment.Load()
-	a, b := m.forks.byID[from], m.forks.byID[on]
+	a, b := m.forks.id(from), m.forks.id(on)
 	if a == nil || b == nil {
 		return nil, fmt.Errorf("compare forks: %w", ErrNotFound)
 	}
-	have, know := m.forks.spanOf(a.num, at.set(), true), m.forks.spanOf(b.num, onAt.set(), false)
-	keys := map[string]bool{}
+	c := &comparison{g: g, m: m, from: a, on: b, at: at.set(), onAt: onAt.set(), keys: map[string]bool{}}
+	c.filtered = len(m.forks.sources(a.num, c.at, "").asked)+len(m.forks.sources(b.num, c.onAt, "").asked) > 0
+	have, know := m.forks.cutsOf(a.num, c.at, true), m.forks.cutsOf(b.num, c.onAt, false)
 	for _, num := range slices.Sorted(maps.Keys(have)) {
-		if err := g.changedOn(ctx, m, num, have[num], know[num], keys); err != nil {
+		if cut := have[num]; num != b.num && !cut.within(know[num]) {
+			if err := c.changedOn(ctx, num, cut.set(), know[num].set()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if cut, ok := have[b.num]; ok {
+		if err := c.changedOn(ctx, b.num, cut.set(), c.onAt); err != nil {
 			return nil, err
 		}
 	}
-	return slices.Sorted(maps.Keys(keys)), nil
+	known := know[a.num].set()
+	if a == b {
+		known = c.onAt
+	}
+	if err := c.changedOn(ctx, a.num, c.at, known); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(c.keys)), nil
+}
+
+// comparison is a ChangedKeys under way.
+type comparison struct {
+	g        *Graph
+	m        *moment
+	from, on *forkState
+	at, onAt before
+	filtered bool // filters decide what some key shows
+	keys     map[string]bool
+}
+
+// differs reports whether a revision is visible on the one fork and not on the
+// other.
+func (c *comparison) differs(key string, on uint32, at loc) bool {
+	l := lineage{forks: c.m.forks}
+	return l.visibleAt(c.from.num, c.at, key, on, at) && !l.visibleAt(c.on.num, c.onAt, key, on, at)
 }
 
 // changedOn adds the keys that blocks in one set and not in the other wrote on
 // a fork.
-func (g *Graph) changedOn(ctx context.Context, m *moment, num uint32, have, know before, keys map[string]bool) error {
-	if know.next == nil {
-		know = before{next: func(uint32) uint64 { return 0 }}
-	}
-	first, err := g.firstUnknown(m, have, know)
+func (c *comparison) changedOn(ctx context.Context, num uint32, have, know before) error {
+	first, err := c.g.firstUnknown(c.m, have, know)
 	if err != nil || first == 0 {
 		return err
 	}
-	id := m.forks.byNum[num].id
 	for {
-		page, next, err := g.forkLogPage(num, first)
+		page, next, err := c.g.forkLogPage(num, first)
 		if err != nil {
 			return err
 		}
@@ -117,16 +153,9 @@ func (g *Graph) changedOn(ctx context.Context, m *moment, num uint32, have, know
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if !have.hasBlock(at) || know.hasBlock(at) {
-				continue
-			}
-			_, p, err := loadBlock(g.store, at.line, at.seq)
-			if err != nil {
-				return err
-			}
-			for _, r := range p.revs {
-				if r.Fork == id {
-					keys[r.Key] = true
+			if have.hasBlock(at) && !know.hasBlock(at) {
+				if err := c.addKeys(num, at); err != nil {
+					return err
 				}
 			}
 		}
@@ -135,6 +164,22 @@ func (g *Graph) changedOn(ctx context.Context, m *moment, num uint32, have, know
 		}
 		first = next
 	}
+}
+
+// addKeys adds the keys that a block wrote on a fork.
+func (c *comparison) addKeys(num uint32, at loc) error {
+	_, p, err := loadBlock(c.g.store, at.line, at.seq)
+	if err != nil {
+		return err
+	}
+	id := c.m.forks.num(num).id
+	for i, r := range p.revs {
+		at.index = uint32(i)
+		if r.Fork == id && !c.keys[r.Key] && (!c.filtered || c.differs(r.Key, num, at)) {
+			c.keys[r.Key] = true
+		}
+	}
+	return nil
 }
 
 // firstUnknown returns the lowest arrival number of a block in one set and not
@@ -177,18 +222,30 @@ func (g *Graph) forkLogPage(num uint32, from uint64) (page []loc, next uint64, e
 	return page, next, errors.Join(err, bad)
 }
 
-// MergedEntry is the entry that a key would have on a fork if another fork, at
-// a cut, contributed to it.
-func (g *Graph) MergedEntry(into, from ForkID, at Cut, filter *Filter, key string) (Entry, error) {
+// Preview shows a fork as it would be if another, at a cut, contributed to it.
+type Preview struct {
+	g    *Graph
+	m    *moment
+	into *forkState
+}
+
+// Preview makes one of what is here now.
+func (g *Graph) Preview(into, from ForkID, at Cut, filter *Filter) (*Preview, error) {
 	m := *g.moment.Load()
-	a, b := m.forks.byID[from], m.forks.byID[into]
+	a, b := m.forks.id(from), m.forks.id(into)
 	if a == nil || b == nil {
-		return Entry{}, fmt.Errorf("merge forks: %w", ErrNotFound)
+		return nil, fmt.Errorf("merge forks: %w", ErrNotFound)
 	}
 	next := *b
-	next.contribute(contribution{from: a.num, cut: at.clock, filter: filter})
+	next.contribute(contribution{from: a.num, cut: bound{base: at.clock}, filter: filter})
+	next.count = math.MaxInt32 // no record takes this one into account
 	m.forks = m.forks.set(&next)
-	e, err := g.lineage(&m, g.store).entry(entryKey{b.num, key})
+	return &Preview{g, &m, &next}, nil
+}
+
+// Entry returns a key as it would be.
+func (p *Preview) Entry(key string) (Entry, error) {
+	e, err := p.g.lineage(p.m, p.g.store).entry(entryKey{p.into.num, key})
 	if err != nil {
 		return Entry{}, err
 	}
@@ -209,21 +266,20 @@ const (
 // fork.
 func (g *Graph) Ways(e *Entry) []Way {
 	t := g.moment.Load().forks
-	f := t.byID[e.Fork]
+	f := t.id(e.Fork)
 	out := make([]Way, len(e.Heads))
 	elsewhere := func(h Head) bool { return h.fork != 0 && h.fork != f.num }
 	if f == nil || !slices.ContainsFunc(e.Heads, elsewhere) {
 		return out
 	}
-	made := *f
-	made.contribs = slices.DeleteFunc(slices.Clone(f.contribs), func(c contribution) bool { return !c.creation })
-	made.active = made.contribs
-	creation := lineage{forks: t.set(&made)}
 	for i := range e.Heads {
 		h := &e.Heads[i]
-		switch on := t.byNum[h.fork]; {
-		case h.fork == 0 || h.fork == f.num || on.label().name == "" && t.mergedInto(f, h.fork):
-		case creation.visibleAt(f.num, everything, e.Key, h.fork, h.loc):
+		if h.fork == 0 || h.fork == f.num {
+			continue
+		}
+		switch on := t.num(h.fork); {
+		case on.label().name == "" && f.takes(h.fork):
+		case t.inherits(f, e.Key, h):
 			out[i] = Inherited
 		default:
 			out[i] = Merged
@@ -232,31 +288,45 @@ func (g *Graph) Ways(e *Entry) []Way {
 	return out
 }
 
-// mergedInto reports whether a fork was merged into another directly.
-func (t *forkTable) mergedInto(f *forkState, from uint32) bool {
-	return slices.ContainsFunc(f.contribs, func(c contribution) bool { return c.from == from && !c.creation })
+// takes reports whether a fork was merged into another directly.
+func (f *forkState) takes(from uint32) (merged bool) {
+	fs, _ := f.from.get(from)
+	fs.each(func(fl *supply) bool {
+		merged = fl.merged >= 0
+		return !merged
+	})
+	return merged
+}
+
+// inherits reports whether a head was there when a fork was made.
+func (t *forkTable) inherits(f *forkState, key string, h *Head) bool {
+	return slices.ContainsFunc(f.creation, func(c contribution) bool {
+		l := lineage{forks: t}
+		return c.filter.Pass(key) && l.visibleAt(c.from, c.cut.set(), key, h.fork, h.loc)
+	})
 }
 
 // CreationEntry is the entry that a key had on the source of a fork at the cut
 // at which the fork was made; ok is false if the fork was not made of one.
 func (g *Graph) CreationEntry(fork ForkID, key string) (e Entry, ok bool, err error) {
 	m := g.moment.Load()
-	f := m.forks.byID[fork]
-	if f == nil || len(f.contribs) == 0 || !f.contribs[0].creation {
+	f := m.forks.id(fork)
+	if f == nil || len(f.creation) == 0 {
 		return e, false, nil
 	}
-	c := f.contribs[0]
-	e, err = g.EntryAt(m.forks.byNum[c.from].id, key, Cut{clock: c.cut})
+	c := f.creation[0]
+	e, err = g.EntryAt(m.forks.num(c.from).id, key, Cut{clock: c.cut.clock()})
 	return e, err == nil, err
 }
 
 // ForkOfHead returns the fork that a head was written on.
 func (g *Graph) ForkOfHead(h *Head) (Fork, bool) {
 	t := g.moment.Load().forks
-	if h.fork == 0 || int(h.fork) >= len(t.byNum) {
+	f := t.num(h.fork)
+	if f == nil {
 		return Fork{}, false
 	}
-	return t.describe(t.byNum[h.fork]), true
+	return t.describe(f), true
 }
 
 // Contributed is a contribution as people are told of it.
@@ -266,16 +336,36 @@ type Contributed struct {
 	Creation bool
 }
 
-// Contributions lists what contributes to a fork, in order of arrival.
+// Contributions lists what contributes to a fork, in order of arrival. What
+// contributed again in the same way is listed once.
 func (g *Graph) Contributions(fork ForkID) []Contributed {
 	t := g.moment.Load().forks
-	f := t.byID[fork]
+	f := t.id(fork)
 	if f == nil {
 		return nil
 	}
+	type listed struct {
+		index int
+		Contributed
+	}
+	var all []listed
+	f.from.each(func(num uint32, fs supplies) bool {
+		from := t.describe(t.num(num))
+		fs.each(func(fl *supply) bool {
+			if fl.made >= 0 {
+				all = append(all, listed{fl.made, Contributed{from, fl.filter, true}})
+			}
+			if fl.merged >= 0 {
+				all = append(all, listed{fl.merged, Contributed{from, fl.filter, false}})
+			}
+			return true
+		})
+		return true
+	})
+	slices.SortFunc(all, func(a, b listed) int { return a.index - b.index })
 	var out []Contributed
-	for _, c := range f.contribs {
-		out = append(out, Contributed{t.describe(t.byNum[c.from]), c.filter, c.creation})
+	for _, l := range all {
+		out = append(out, l.Contributed)
 	}
 	return out
 }

@@ -16,11 +16,11 @@ import (
 // it is visible there. An unknown fork is ErrNotFound.
 func (g *Graph) Entry(fork ForkID, key string) (Entry, error) {
 	m := g.moment.Load()
-	f := m.forks.byID[fork]
+	f := m.forks.id(fork)
 	if f == nil {
 		return Entry{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
 	}
-	if len(f.contribs) == 0 {
+	if f.count == 0 {
 		return readEntry(g.store, f, key, g.chainOf)
 	}
 	e, err := g.lineage(m, g.store).entry(entryKey{f.num, key})
@@ -36,16 +36,16 @@ func (g *Graph) lineage(m *moment, r Reader) *lineage {
 		histories: histories{r: r, pastOf: g.pastOf, chainOf: g.chainOf},
 		forks:     m.forks,
 		stored: func(k entryKey) (*Entry, error) {
-			e, err := readEntry(r, m.forks.byNum[k.fork], k.key, g.chainOf)
+			e, err := readEntry(r, m.forks.num(k.fork), k.key, g.chainOf)
 			return &e, err
 		},
 		wrote: func(key string) ([]uint32, error) {
-			if len(m.forks.byNum) == 2 {
+			if m.forks.size() == 1 {
 				return nil, nil
 			}
 			return readWrote(r, key)
 		},
-		change: func(at loc) (Change, error) { return g.change(r, at) },
+		headAt: func(at loc) (Head, error) { return g.blocks.revision(r, at) },
 	}
 }
 
@@ -70,10 +70,12 @@ func (g *Graph) chainOf(line uint32) ChainID {
 // Payload returns the payload of a head; nil if it is a delete. Its hash is
 // checked: damage is ErrCorrupt.
 func (g *Graph) Payload(h *Head) ([]byte, error) {
-	if h.inline == nil && !h.Deleted && h.Size <= inlineMax { // it is in the block, which was read to find the head
-		if b, ok := g.blocks.find(h.loc.line, h.loc.seq); ok && int(h.loc.index) < len(b.p.payloads) {
-			return checkPayload(b.p.payloads[h.loc.index], h.Value, h.ID)
+	if h.inline == nil && !h.Deleted && h.Size <= inlineMax { // it is in the block, which others of its heads may be in
+		r, err := g.blocks.revision(g.store, h.loc)
+		if err != nil {
+			return nil, err
 		}
+		return checkPayload(r.inline, h.Value, h.ID)
 	}
 	return headPayload(g.store, h)
 }
@@ -183,6 +185,24 @@ func makeChange(at loc, rec *blockRecord, p *parcel) (Change, error) {
 	return c, nil
 }
 
+// HeadChanges returns the revisions of all heads of an entry, in their order. A
+// large block that has several of them is read once.
+func (g *Graph) HeadChanges(e *Entry) ([]Change, error) {
+	byPlace := make([]int, len(e.Heads))
+	for i := range byPlace {
+		byPlace[i] = i
+	}
+	slices.SortFunc(byPlace, func(a, b int) int { return compareLoc(e.Heads[a].loc, e.Heads[b].loc) })
+	out := make([]Change, len(e.Heads))
+	for _, i := range byPlace {
+		var err error
+		if out[i], err = g.HeadChange(&e.Heads[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // HeadChange returns the revision of a head.
 func (g *Graph) HeadChange(h *Head) (Change, error) { return g.change(g.store, h.loc) }
 
@@ -204,7 +224,7 @@ func (g *Graph) Revision(id RevisionID) (Change, error) {
 // was written there or came by a contribution.
 func (g *Graph) Visible(fork ForkID, c *Change) (bool, error) {
 	m := g.moment.Load()
-	f, on := m.forks.byID[fork], m.forks.byID[c.Revision.Fork]
+	f, on := m.forks.id(fork), m.forks.id(c.Revision.Fork)
 	if f == nil || on == nil {
 		return false, nil
 	}
@@ -259,7 +279,7 @@ func (g *Graph) Find(distinctive string) (m Matches, err error) {
 func (g *Graph) Entries(ctx context.Context, fork ForkID, prefix, after string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		m := g.moment.Load()
-		f := m.forks.byID[fork]
+		f := m.forks.id(fork)
 		if f == nil {
 			yield(Entry{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound))
 			return
@@ -270,20 +290,9 @@ func (g *Graph) Entries(ctx context.Context, fork ForkID, prefix, after string) 
 			return
 		}
 		defer s.Release()
-		l := g.lineage(m, s)
-		keys := newKeyMerge(s, m.forks.reachable(f.num), prefix, after)
+		keys := g.newScan(m, s, f, prefix, after)
 		for {
-			key, own, ok, err := keys.next()
-			var e *Entry
-			switch {
-			case err != nil || !ok:
-			case len(f.contribs) == 0:
-				var own1 Entry
-				own1, err = decodeEntry(f.id, key, own, g.chainOf)
-				e = &own1
-			default:
-				e, err = l.entry(entryKey{f.num, key})
-			}
+			e, err := keys.next()
 			if err == nil {
 				err = ctx.Err()
 			}
@@ -291,7 +300,7 @@ func (g *Graph) Entries(ctx context.Context, fork ForkID, prefix, after string) 
 				yield(Entry{}, err)
 				return
 			}
-			if !ok {
+			if e == nil {
 				return
 			}
 			if len(e.Heads) > 0 && !yield(*e, nil) {
@@ -305,6 +314,7 @@ func (g *Graph) Entries(ctx context.Context, fork ForkID, prefix, after string) 
 type Cut struct {
 	clock clock
 	tips  []BlockID
+	views *viewCache // of forks at the cut; nil if they are not kept
 }
 
 // Tips returns the maximal blocks of the cut, which name it on every node.
@@ -325,7 +335,7 @@ func (g *Graph) CutOf(id BlockID) (Cut, error) {
 	if err != nil {
 		return Cut{}, err
 	}
-	c := Cut{clock: clock{}, tips: []BlockID{id}}
+	c := Cut{clock: clock{}, tips: []BlockID{id}, views: &viewCache{}}
 	p.joinInto(c.clock)
 	return c, nil
 }
@@ -335,7 +345,7 @@ func (g *Graph) CutOf(id BlockID) (Cut, error) {
 // by then. The cut of a time is a local notion; its tips are not.
 func (g *Graph) CutAt(t time.Time) (Cut, error) {
 	f := g.moment.Load().front
-	c := Cut{clock: clock{}}
+	c := Cut{clock: clock{}, views: &viewCache{}}
 	until := t.UnixMilli()
 	for _, l := range f.lines[1:] {
 		lo, hi := l.first, l.next
@@ -390,7 +400,7 @@ func (g *Graph) nameCut(f *frontier, c *Cut) error {
 // stands after a delete.
 func (g *Graph) EntryAt(fork ForkID, key string, c Cut) (Entry, error) {
 	m := g.moment.Load()
-	f := m.forks.byID[fork]
+	f := m.forks.id(fork)
 	if f == nil {
 		return Entry{}, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
 	}
@@ -398,11 +408,12 @@ func (g *Graph) EntryAt(fork ForkID, key string, c Cut) (Entry, error) {
 		return Entry{Fork: fork, Key: key}, nil
 	}
 	l := g.lineage(m, g.store)
-	sources, err := l.relevant(m.forks.sources(f.num, c.set(), key), key)
+	parts, err := l.relevant(m.forks.sources(f.num, c.set(), key), key)
 	if err != nil {
 		return Entry{}, err
 	}
-	e, err := l.compute(entryKey{f.num, key}, sources)
+	r := &keyed{lineage: l, key: key}
+	e, err := r.join(f, parts)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -416,12 +427,6 @@ func (g *Graph) ForkIn(fork ForkID, c Cut) bool {
 }
 
 // set is the cut as a set of revisions.
-func (c Cut) set() before { return before{next: func(line uint32) uint64 { return c.clock[line] }} }
-
-func (c *Change) head() Head {
-	r := c.Revision
-	return Head{
-		ID: c.ID, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size,
-		loc: c.loc, lam: c.lam,
-	}
+func (c Cut) set() before {
+	return before{next: func(line uint32) uint64 { return c.clock[line] }, views: c.views}
 }

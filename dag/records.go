@@ -200,9 +200,17 @@ func (h *Head) order() order {
 // ones have records of their own.
 const inlineMax = 1 << 10
 
+// inlineHeads is the most heads that an entry holds with their payloads: each
+// write of a key writes all of its heads again.
+const inlineHeads = 16
+
+// byID finds a head in the order of ids.
+func byID(h Head, id RevisionID) int { return bytes.Compare(h.ID[:], id[:]) }
+
 const (
 	flagDeleted = 1 << iota
 	flagInline
+	flagChain
 )
 
 func (e *Entry) encode() []byte {
@@ -301,6 +309,20 @@ type historyRecord struct {
 	first    int64 // the lowest time of these and itself; at most lam, and kept as the difference
 	deleted  bool
 	siblings []loc // heads of the key in the block's causal past that the revision has not seen
+	// If chain is not 0, siblings are only those that are new since the line's
+	// revision before this one, of whose siblings (and itself) those in gone
+	// are no more. chain is how many records back the last whole list is, and
+	// total how many siblings there are.
+	chain, total uint64
+	gone         []loc
+}
+
+// siblingCount is how many siblings the revision has.
+func (h *historyRecord) siblingCount() int {
+	if h.chain > 0 {
+		return int(h.total)
+	}
+	return len(h.siblings)
 }
 
 func (h *historyRecord) encode() []byte {
@@ -313,10 +335,13 @@ func (h *historyRecord) encode() []byte {
 	if h.deleted {
 		flags |= flagDeleted
 	}
-	b = binary.AppendUvarint(b, flags)
-	b = binary.AppendUvarint(b, uint64(len(h.siblings)))
-	for _, s := range h.siblings {
-		b = appendLoc(b, s)
+	if h.chain > 0 {
+		flags |= flagChain
+	}
+	b = appendLocs(binary.AppendUvarint(b, flags), h.siblings)
+	if h.chain > 0 {
+		b = binary.AppendUvarint(binary.AppendUvarint(b, h.chain), h.total)
+		b = appendLocs(b, h.gone)
 	}
 	return b
 }
@@ -326,12 +351,29 @@ func decodeHistory(b []byte) (historyRecord, error) {
 	r.open()
 	h := historyRecord{ordinal: r.num(), lam: r.num()}
 	h.first = int64(h.lam - r.num())
-	h.deleted = r.flags(flagDeleted) != 0
-	n := r.num()
-	for i := uint64(0); i < n && !r.bad; i++ {
-		h.siblings = append(h.siblings, r.loc())
+	flags := r.flags(flagDeleted | flagChain)
+	h.deleted = flags&flagDeleted != 0
+	h.siblings = r.locs()
+	if flags&flagChain != 0 {
+		h.chain, h.total, h.gone = r.num(), r.num(), r.locs()
+		r.bad = r.bad || h.chain == 0
 	}
 	return h, r.close("history")
+}
+
+func appendLocs(b []byte, ls []loc) []byte {
+	b = binary.AppendUvarint(b, uint64(len(ls)))
+	for _, l := range ls {
+		b = appendLoc(b, l)
+	}
+	return b
+}
+
+func (r *recordReader) locs() (ls []loc) {
+	for n := r.num(); n > 0 && !r.bad; n-- {
+		ls = append(ls, r.loc())
+	}
+	return ls
 }
 
 func appendLoc(b []byte, l loc) []byte {

@@ -28,6 +28,11 @@ func recordKinds() map[string]recordKind {
 	}
 	entry := &Entry{Heads: heads, Count: 300, SinceDelete: 2, First: 7, lastDelete: order{lam: 9, chain: lineChain(2), seq: 8, index: 7, line: 2}}
 	history := &historyRecord{ordinal: 300, lam: 1 << 40, first: 1 << 39, deleted: true, siblings: []loc{{1, 2, 3}, {1 << 20, 1 << 40, 0}}}
+	chained := &historyRecord{ordinal: 3, lam: 9, first: 2, siblings: []loc{{1, 2, 3}}, chain: 31, total: 10_000, gone: []loc{{1, 2, 2}, {3, 0, 0}}}
+	forkOp := &forkOpRecord{
+		line: 300, seq: 1 << 40, lam: goldenTime, id: orderID{1}, salt: Salt{2}, op: NewOp(RestoreOp{Fork: defaultFork}),
+		lacks: []clock{{}, {1: 2, 300: 1 << 33}, {7: 0}},
+	}
 	block := &blockRecord{lsn: 200, arrival: goldenTime, at: goldenTime, lam: goldenTime + 5, bundle: goldenBlocks()["block"].encode(4)}
 	whole, delta := &clockRecord{clock: clock{1: 1, 2: 300, 70_000: 1 << 40}}, &clockRecord{clock: clock{3: 4}, delta: 31}
 	line := &lineRecord{chain: goldenChain, node: goldenKey.ID(), first: 1 << 33, parent: 1 << 17}
@@ -37,7 +42,7 @@ func recordKinds() map[string]recordKind {
 			e, err := decodeEntry(defaultFork, "k", b, lineChain)
 			return e.encode(), err
 		}},
-		"history": {[][]byte{history.encode(), (&historyRecord{}).encode()}, func(b []byte) ([]byte, error) {
+		"history": {[][]byte{history.encode(), chained.encode(), (&historyRecord{}).encode()}, func(b []byte) ([]byte, error) {
 			h, err := decodeHistory(b)
 			return h.encode(), err
 		}},
@@ -47,6 +52,10 @@ func recordKinds() map[string]recordKind {
 		}},
 		"clock": {[][]byte{whole.encode(), delta.encode(), (&clockRecord{}).encode()}, func(b []byte) ([]byte, error) {
 			r, err := decodeClock(b)
+			return r.encode(), err
+		}},
+		"fork operation": {[][]byte{forkOp.encode(), (&forkOpRecord{}).encode()}, func(b []byte) ([]byte, error) {
+			r, err := decodeForkOp(b)
 			return r.encode(), err
 		}},
 		"line": {[][]byte{line.encode(), (&lineRecord{}).encode()}, func(b []byte) ([]byte, error) {

@@ -1,7 +1,6 @@
 package dag
 
 import (
-	"bytes"
 	"errors"
 	"maps"
 	"slices"
@@ -39,13 +38,8 @@ func (w *workspace) applyRevision(a *applying, i int) error {
 			return err
 		}
 	}
-	head := Head{
-		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size,
-		loc: at, fork: f.num, lam: a.rec.lam,
-	}
-	if !r.Deleted && r.Size <= inlineMax {
-		head.inline = bytes.Clone(a.p.payloads[i])
-	}
+	head := newHead(r, id, a.p.payloads[i], at, a.rec.lam)
+	head.fork = f.num
 	rec, err := w.record(a, k, e, &head, seen)
 	if err != nil {
 		return err
@@ -75,7 +69,7 @@ func (w *workspace) stored(k entryKey) (*Entry, error) {
 	if e, ok := w.read[k]; ok {
 		return e, nil
 	}
-	f := w.forks.byNum[k.fork]
+	f := w.forks.num(k.fork)
 	if e := w.tallies.entry(k, f.id); e != nil {
 		w.read[k] = e
 		return e, nil
@@ -120,7 +114,7 @@ func (w *workspace) wroteOn(key string) ([]uint32, error) {
 	if forks, ok := w.wrote[key]; ok {
 		return forks, nil
 	}
-	if len(w.forks.byNum) == 2 {
+	if w.forks.size() == 1 {
 		return nil, nil
 	}
 	return readWrote(w.store, key)
@@ -139,17 +133,13 @@ func (w *workspace) noteWrote(k entryKey) error {
 	return nil
 }
 
-// change reads the revision at a place, of the batch or of the store.
-func (w *workspace) change(at loc) (Change, error) {
-	a, ok := w.blocks[loc{line: at.line, seq: at.seq}]
-	if !ok {
-		rec, p, err := w.decoded.load(w.store, at.line, at.seq)
-		if err != nil {
-			return Change{}, err
-		}
-		return makeChange(at, &rec, p)
+// headAt reads the revision at a place, of the batch or of the store.
+func (w *workspace) headAt(at loc) (Head, error) {
+	if a, ok := w.blocks[loc{line: at.line, seq: at.seq}]; ok {
+		i := at.index
+		return newHead(a.p.revs[i], a.p.block.Revisions[i], a.p.payloads[i], at, a.rec.lam), nil
 	}
-	return makeChange(at, &a.rec, a.p)
+	return w.decoded.revision(w.store, at)
 }
 
 // checkParents returns which heads the revision has seen, by index, or why it
@@ -166,8 +156,8 @@ func (w *workspace) checkParents(at loc, set before, k entryKey, e *Entry, paren
 		if len(parents) > 1 {
 			known[id] = true
 		}
-		i := slices.IndexFunc(e.Heads, func(h Head) bool { return h.ID == id })
-		if i >= 0 && l.visibleAt(k.fork, set, k.key, e.Heads[i].fork, e.Heads[i].loc) {
+		i, ok := slices.BinarySearchFunc(e.Heads, id, byID)
+		if ok && l.visibleAt(k.fork, set, k.key, e.Heads[i].fork, e.Heads[i].loc) {
 			seen[i] = true
 			continue
 		}
@@ -218,73 +208,48 @@ func (w *workspace) visible(l *lineage, k entryKey, id RevisionID, set before) (
 func (w *workspace) record(a *applying, k entryKey, e *Entry, head *Head, seen []bool) (historyRecord, error) {
 	rec := historyRecord{lam: head.lam, first: head.Time, deleted: head.Deleted}
 	h := w.lineage()
+	var last pendingRevision // the line's one before, on the same fork
 	switch {
 	case e.Count == 0:
 	case len(e.Heads) == 1 && e.Heads[0].loc.line == head.loc.line && e.Heads[0].fork == k.fork:
 		// The only head of all is the newest of its line.
 		rec.ordinal, rec.first = e.Heads[0].ordinal+1, min(rec.first, e.Heads[0].first)
 	default:
-		_, last, ok, err := h.latest(k, head.loc.line, before{next: func(uint32) uint64 { return head.loc.seq + 1 }})
+		var ok bool
+		var err error
+		last.loc, last.rec, ok, err = h.latest(k, head.loc.line, before{next: func(uint32) uint64 { return head.loc.seq + 1 }})
 		if err != nil {
 			return rec, err
 		}
 		if ok {
-			rec.ordinal, rec.first = last.ordinal+1, min(rec.first, last.first)
+			rec.ordinal, rec.first = last.rec.ordinal+1, min(rec.first, last.rec.first)
 		}
 	}
 	head.ordinal, head.first = rec.ordinal, rec.first
 	if !slices.Contains(seen, false) {
 		return rec, nil
 	}
-	sources, err := h.relevant(w.forks.sources(k.fork, before{next: a.past.next, within: head.loc}, k.key), k.key)
-	if err != nil {
-		return rec, err
-	}
-	heads, err := h.headsOf(k.key, sources, &Entry{})
-	if err != nil {
-		return rec, err
-	}
-	for _, p := range heads {
-		isParent, err := w.isParent(a.p.revs[head.loc.index], p.loc)
-		if err != nil {
-			return rec, err
-		}
-		if !isParent {
-			rec.siblings = append(rec.siblings, p.loc)
-		}
-	}
-	slices.SortFunc(rec.siblings, compareLoc)
-	return rec, nil
-}
-
-// isParent reports whether the revision at a place is a parent of r.
-func (w *workspace) isParent(r *Revision, at loc) (bool, error) {
-	if a, ok := w.blocks[loc{line: at.line, seq: at.seq}]; ok {
-		return slices.Contains(r.Parents, a.p.block.Revisions[at.index]), nil
-	}
-	_, p, err := w.decoded.load(w.store, at.line, at.seq)
-	if err != nil {
-		return false, err
-	}
-	if int(at.index) >= len(p.block.Revisions) {
-		return false, corrupt("revision %d of block %s is missing", at.index, p.id)
-	}
-	return slices.Contains(r.Parents, p.block.Revisions[at.index]), nil
+	return rec, w.setSiblings(a, k, e, &rec, head.loc, last, seen)
 }
 
 // advance returns the entry after a new revision that has seen some heads.
 func (w *workspace) advance(k entryKey, e *Entry, head Head, seen []bool) (*Entry, error) {
 	next := *e
 	next.bare = false
-	next.contribs = len(w.forks.byNum[k.fork].contribs)
+	next.contribs = w.forks.num(k.fork).count
 	next.Heads = make([]Head, 0, len(e.Heads)+1)
 	for i, h := range e.Heads {
 		if !seen[i] {
 			next.Heads = append(next.Heads, h)
 		}
 	}
-	at, _ := slices.BinarySearchFunc(next.Heads, head.ID, func(h Head, id RevisionID) int { return bytes.Compare(h.ID[:], id[:]) })
+	at, _ := slices.BinarySearchFunc(next.Heads, head.ID, byID)
 	next.Heads = slices.Insert(next.Heads, at, head)
+	if len(next.Heads) > inlineHeads {
+		for i := range next.Heads {
+			next.Heads[i].inline = nil
+		}
+	}
 	if e.Count == 0 {
 		next.First = head.Time
 	}

@@ -10,7 +10,7 @@ import (
 const (
 	tallyWays    = 4
 	tallySets    = 1 << 8  // at the start
-	tallySetsMax = 1 << 15 // 13 MB
+	tallySetsMax = 1 << 15 // 14 MB
 )
 
 // tallies remembers keys that were written lately by blocks from elsewhere. To
@@ -33,6 +33,7 @@ type tally struct {
 	fork      uint32 // that the head was written on
 	tick      uint32 // of the last use; 0 if the place is empty
 	contribs  int32
+	lam       uint64
 	ordinal   uint64
 	headFirst int64
 	count     uint64
@@ -68,7 +69,7 @@ func (t *tallies) entry(k entryKey, fork ForkID) *Entry {
 	t.touch(y)
 	return &Entry{
 		Fork: fork, Key: k.key, Count: y.count, SinceDelete: y.count, First: y.first, contribs: int(y.contribs), bare: true,
-		Heads: []Head{{ID: y.id, loc: y.loc, fork: y.fork, ordinal: y.ordinal, first: y.headFirst}},
+		Heads: []Head{{ID: y.id, loc: y.loc, fork: y.fork, lam: y.lam, ordinal: y.ordinal, first: y.headFirst}},
 	}
 }
 
@@ -147,7 +148,7 @@ func (t *tallies) keep(entries map[entryKey]*Entry, own bool) {
 		}
 		if fits {
 			h := &e.Heads[0]
-			t.put(tally{hash: hash, id: h.ID, loc: h.loc, fork: h.fork, contribs: int32(e.contribs), ordinal: h.ordinal, headFirst: h.first, count: e.Count, first: e.First})
+			t.put(tally{hash: hash, id: h.ID, loc: h.loc, fork: h.fork, contribs: int32(e.contribs), lam: h.lam, ordinal: h.ordinal, headFirst: h.first, count: e.Count, first: e.First})
 		}
 	}
 }

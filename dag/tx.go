@@ -184,7 +184,7 @@ func (b *building) bundle() Bundle {
 // Entry returns a key as it stands before the next Put. It must not be
 // changed.
 func (tx *Tx) Entry(fork ForkID, key string) (*Entry, error) {
-	f := tx.forks.byID[fork]
+	f := tx.forks.id(fork)
 	if f == nil {
 		return nil, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
 	}
@@ -208,8 +208,8 @@ func (tx *Tx) lineage() *lineage {
 
 // stored is that of the workspace; a fork of this commit has no records yet.
 func (tx *Tx) stored(k entryKey) (*Entry, error) {
-	if int(k.fork) >= len(tx.b.w.forks.byNum) {
-		return &Entry{Fork: tx.forks.byNum[k.fork].id, Key: k.key}, nil
+	if int(k.fork) > tx.b.w.forks.size() {
+		return &Entry{Fork: tx.forks.num(k.fork).id, Key: k.key}, nil
 	}
 	return tx.b.w.stored(k)
 }
@@ -233,7 +233,7 @@ func (tx *Tx) Payload(h *Head) ([]byte, error) {
 // Put adds a revision. Its parents must be visible on its fork.
 func (tx *Tx) Put(d Draft) error {
 	blk := tx.b.p.block
-	f := tx.forks.byID[d.Fork]
+	f := tx.forks.id(d.Fork)
 	if f == nil {
 		return fmt.Errorf("put %q: fork %s: %w", d.Key, d.Fork, ErrNotFound)
 	}
@@ -267,13 +267,16 @@ func (tx *Tx) Put(d Draft) error {
 	}
 	id, size := r.hash()
 	next := *e
-	next.Heads = []Head{{ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size}}
+	next.Heads = make([]Head, 0, len(e.Heads)+1)
 	for i, h := range e.Heads {
 		if !seen[i] {
 			next.Heads = append(next.Heads, h)
 		}
 	}
-	slices.SortFunc(next.Heads, func(a, b Head) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	at, _ := slices.BinarySearchFunc(next.Heads, id, byID)
+	next.Heads = slices.Insert(next.Heads, at, Head{
+		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size,
+	})
 	next.Count++
 	tx.entries[k] = &next
 	tx.ids, tx.revs, tx.loads = append(tx.ids, id), append(tx.revs, r), append(tx.loads, payload)
@@ -292,11 +295,15 @@ func noteSize(n *Note) int {
 // revisions of the key.
 func (tx *Tx) seen(k entryKey, e *Entry, parents []RevisionID) ([]bool, error) {
 	seen := make([]bool, len(e.Heads))
-	for n, id := range parents {
-		if slices.Contains(parents[:n], id) {
+	known := map[RevisionID]bool{}
+	for _, id := range parents {
+		if known[id] {
 			return nil, fmt.Errorf("parent %s twice", id.Short())
 		}
-		if i := slices.IndexFunc(e.Heads, func(h Head) bool { return h.ID == id }); i >= 0 {
+		if len(parents) > 1 {
+			known[id] = true
+		}
+		if i, ok := slices.BinarySearchFunc(e.Heads, id, byID); ok {
 			seen[i] = true
 			continue
 		}
@@ -313,7 +320,7 @@ func (tx *Tx) seen(k entryKey, e *Entry, parents []RevisionID) ([]bool, error) {
 
 // wrote reports whether this block has the revision, on this key.
 func (tx *Tx) wrote(k entryKey, id RevisionID) bool {
-	is := func(r *Revision) bool { return r.Key == k.key && tx.forks.byID[r.Fork].num == k.fork }
+	is := func(r *Revision) bool { return r.Key == k.key && tx.forks.id(r.Fork).num == k.fork }
 	if i := slices.Index(tx.b.p.block.Revisions, id); i >= 0 {
 		return is(tx.b.p.revs[i])
 	}
@@ -424,7 +431,7 @@ func (tx *Tx) NameFork(name string) (Fork, error) {
 	if err := tx.Op(NewOp(ForkOp{Name: name, Named: true, From: []Contribution{}})); err != nil {
 		return Fork{}, err
 	}
-	return tx.forks.describe(tx.forks.byID[NamedFork(name)]), nil
+	return tx.forks.describe(tx.forks.id(NamedFork(name))), nil
 }
 
 // CreateFork makes a fork of contributions. An empty name is for the fork of a
@@ -435,7 +442,7 @@ func (tx *Tx) CreateFork(name string, from ...Contribution) (Fork, error) {
 	if err := tx.Op(NewOp(ForkOp{Name: name, From: from})); err != nil {
 		return Fork{}, err
 	}
-	return tx.forks.describe(tx.forks.byID[id]), nil
+	return tx.forks.describe(tx.forks.id(id)), nil
 }
 
 // NewContribution is what was visible on a fork at a cut, which is named by its

@@ -8,30 +8,36 @@ import (
 )
 
 // Unmerged reports whether a fork shows a revision that no other live fork with
-// a name shows: one that nobody would find if the fork were deleted.
+// a name shows: one that nobody would find if the fork were deleted. It follows
+// each contribution of all forks once or twice, and reads the blocks that it
+// finds no other fork to show whole.
 func (g *Graph) Unmerged(fork ForkID) (bool, error) {
 	m := g.moment.Load()
-	f := m.forks.byID[fork]
+	f := m.forks.id(fork)
 	if f == nil {
 		return false, fmt.Errorf("fork %s: %w", fork, ErrNotFound)
 	}
 	u := &unmerged{g: g, m: m, fork: f, lineage: g.lineage(m, g.store)}
-	for _, other := range m.forks.byNum[1:] {
+	for other := range m.forks.each {
 		if other != f && found(other) {
-			u.others = append(u.others, reader{other, m.forks.spanOf(other.num, everything, false), m.forks.spanOf(other.num, everything, true)})
+			u.others = append(u.others, other)
 		}
 	}
-	shows := m.forks.spanOf(f.num, everything, true)
+	u.least = u.search(func(*Filter) bool { return false })
+	u.least.all(u.others)
+	u.most = u.search(func(*Filter) bool { return true })
+	u.most.all(u.others)
+	shows := m.forks.cutsOf(f.num, everything, true)
 	for _, num := range slices.Sorted(maps.Keys(shows)) {
-		on := m.forks.byNum[num]
-		if on != f && found(on) {
+		on := m.forks.num(num)
+		if found(on) {
 			continue // it shows what was written on it
 		}
-		if only, err := u.on(on, shows[num]); only || err != nil {
+		if only, err := u.on(on, shows[num].set()); only || err != nil {
 			return only, err
 		}
 	}
-	return false, nil
+	return u.on(f, everything)
 }
 
 // found reports whether people find a fork in a list.
@@ -39,33 +45,55 @@ func found(f *forkState) bool { return f.label().name != "" && !f.deleted() }
 
 // unmerged is a search for what only one fork shows.
 type unmerged struct {
-	g       *Graph
-	m       *moment
-	fork    *forkState
-	others  []reader
-	lineage *lineage
+	g           *Graph
+	m           *moment
+	fork        *forkState
+	others      []*forkState
+	least, most *search // what they show: of every key at least, and of any key at most
+	lineage     *lineage
 }
 
-// reader is a fork, and what it shows of others: of every key at least, and of
-// any key at most.
-type reader struct {
-	fork        *forkState
-	least, most span
+// search begins a search of what the others show.
+func (u *unmerged) search(pass func(*Filter) bool) *search {
+	s := u.m.forks.newSearch(pass)
+	for _, o := range u.others {
+		s.starts[o.num] = true
+	}
+	return s
+}
+
+// all follows all contributions of some forks.
+func (s *search) all(forks []*forkState) {
+	for _, f := range forks {
+		if !s.done {
+			s.run(f, allIn(everything))
+		}
+	}
+}
+
+// cut is what was found of a fork.
+func (s *search) cut(num uint32) bound {
+	if i, ok := s.at[num]; ok {
+		return s.shown[i].cut
+	}
+	return bound{}
+}
+
+// elsewhere reports whether another fork shows a revision of a key.
+func (u *unmerged) elsewhere(key string, on uint32, at loc) bool {
+	if !u.most.cut(on).has(at) {
+		return false
+	}
+	s := u.search(func(f *Filter) bool { return f.Pass(key) })
+	s.target, s.enough = on, func(cut bound) bool { return cut.has(at) }
+	s.all(u.others)
+	return s.done
 }
 
 // on reports whether there is such a revision among those that were written on
 // a fork within a set.
 func (u *unmerged) on(f *forkState, set before) (bool, error) {
-	var everyKey []before // what others show, whatever the key
-	var someKeys []*forkState
-	for _, r := range u.others {
-		if s, ok := r.least[f.num]; ok {
-			everyKey = append(everyKey, s)
-		}
-		if _, ok := r.most[f.num]; ok {
-			someKeys = append(someKeys, r.fork)
-		}
-	}
+	shown := u.least.cut(f.num) // by some other, whatever the key
 	var first uint64
 	for {
 		page, next, err := u.g.forkLogPage(f.num, first)
@@ -73,10 +101,10 @@ func (u *unmerged) on(f *forkState, set before) (bool, error) {
 			return false, err
 		}
 		for _, at := range page {
-			if !set.hasBlock(at) || slices.ContainsFunc(everyKey, func(s before) bool { return s.hasBlock(at) }) {
+			if !set.hasBlock(at) || shown.has(at) {
 				continue
 			}
-			if only, err := u.in(f, at, someKeys); only || err != nil {
+			if only, err := u.in(f, at); only || err != nil {
 				return only, err
 			}
 		}
@@ -88,7 +116,7 @@ func (u *unmerged) on(f *forkState, set before) (bool, error) {
 }
 
 // in reports whether there is such a revision in a block.
-func (u *unmerged) in(f *forkState, at loc, others []*forkState) (bool, error) {
+func (u *unmerged) in(f *forkState, at loc) (bool, error) {
 	_, p, err := loadBlock(u.g.store, at.line, at.seq)
 	if err != nil {
 		return false, err
@@ -104,8 +132,7 @@ func (u *unmerged) in(f *forkState, at loc, others []*forkState) (bool, error) {
 		case err != nil:
 			return false, err
 		}
-		shows := func(o *forkState) bool { return u.lineage.visibleAt(o.num, everything, r.Key, f.num, at) }
-		if shows(u.fork) && !slices.ContainsFunc(others, shows) {
+		if u.lineage.visibleAt(u.fork.num, everything, r.Key, f.num, at) && !u.elsewhere(r.Key, f.num, at) {
 			return true, nil
 		}
 	}

@@ -55,7 +55,7 @@ func (g *Graph) newWorkspace(arrival int64) *workspace {
 	g.spare = Batch{}
 	w.reader = lineage{
 		histories: histories{w.store, w.pending, w.pastOf, w.blocks, w.front.chainOf},
-		stored:    w.stored, wrote: w.wroteOn, change: w.change,
+		stored:    w.stored, wrote: w.wroteOn, headAt: w.headAt,
 	}
 	return w
 }
