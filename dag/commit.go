@@ -19,8 +19,11 @@ type Receipt struct {
 	Bundle Bundle
 }
 
-// batchMax bounds the bundles of one synced batch, in bytes.
-const batchMax = 4 << 20
+// The bounds of one synced batch.
+const (
+	batchMax  = 4 << 20 // bytes of bundles
+	batchMost = 64      // blocks
+)
 
 // ErrNotWriter marks a write by a node that may not write in its cluster.
 var ErrNotWriter = errors.New("this node may not write: it is no writer of its cluster")
@@ -41,6 +44,8 @@ type waiter struct {
 	note    Note
 	fn      func(*Tx) error
 	hints   []Hint
+	alone   bool    // its block holds nothing else
+	after   *waiter // must have been written before; nil for none
 	receipt Receipt
 	err     error
 	turn    chan bool // false: done; true: lead the next batch
@@ -80,11 +85,57 @@ func (g *Graph) Commit(ctx context.Context, note Note, fn func(*Tx) error, hints
 	return w.receipt, w.err
 }
 
-// join appends the waiter; it leads if nobody does.
-func (q *commitQueue) join(w *waiter) (leads bool) {
+// Step is one of the commits of CommitEach.
+type Step struct {
+	Note Note
+	Fn   func(*Tx) error // as Commit takes it
+}
+
+// errNotReached is the error of the steps that follow on one that failed.
+var errNotReached = errors.New("a step before it failed")
+
+// CommitEach is Commit of one step after the other, each in a block of its
+// own, with many blocks a batch: what a history that comes from elsewhere is
+// written with. It returns when all are on stable storage, with their receipts;
+// or with the error of the first that failed and the receipts of those before
+// it, which are written, and then nothing of those behind it is. ctx is asked
+// only at the start.
+func (g *Graph) CommitEach(ctx context.Context, steps []Step) ([]Receipt, error) {
+	if err := context.Cause(ctx); err != nil || len(steps) == 0 {
+		return nil, err
+	}
+	ws := make([]*waiter, len(steps))
+	for i, c := range steps {
+		if err := c.Note.check(); err != nil {
+			return nil, err
+		}
+		ws[i] = &waiter{note: c.Note, fn: c.Fn, alone: true, turn: make(chan bool, 1)}
+		if i > 0 {
+			ws[i].after = ws[i-1]
+		}
+	}
+	leads := g.queue.join(ws...)
+	out := make([]Receipt, 0, len(ws))
+	var failed error
+	for i, w := range ws {
+		if i == 0 && leads || <-w.turn {
+			g.lead(w)
+		}
+		if failed == nil {
+			failed = w.err
+		}
+		if failed == nil {
+			out = append(out, w.receipt)
+		}
+	}
+	return out, failed
+}
+
+// join appends waiters; the first of them leads if nobody does.
+func (q *commitQueue) join(ws ...*waiter) (leads bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting = append(q.waiting, w)
+	q.waiting = append(q.waiting, ws...)
 	leads = !q.busy
 	q.busy = true
 	return leads
@@ -191,7 +242,7 @@ func (g *Graph) commitBatch(group []*waiter) (n int, err error) {
 	w := g.newWorkspace(now)
 	g.takeHints(w, group)
 	line := g.mine
-	for size := 0; n < len(group) && size < batchMax; {
+	for size := 0; n < len(group) && size < batchMax && len(w.applied) < batchMost; {
 		b, err := g.newBuilding(w, line, now)
 		if err != nil {
 			return 0, err

@@ -85,6 +85,14 @@ func (g *Graph) newBuilding(w *workspace, line uint32, now int64) (*building, er
 // fill evaluates waiters until one does not fit, and returns how many it took.
 func (b *building) fill(group []*waiter) int {
 	for i, wt := range group {
+		used := len(b.p.revs)+len(b.p.block.Ops) > b.start
+		if used && wt.alone {
+			return i
+		}
+		if wt.after != nil && wt.after.err != nil {
+			wt.err = errNotReached
+			continue
+		}
 		tx := b.begin(wt.note)
 		if wt.err = wt.run(tx); wt.err != nil {
 			continue
@@ -92,7 +100,6 @@ func (b *building) fill(group []*waiter) int {
 		// Operations act before the revisions of their block and have no note of
 		// their own: a commit with any has its block for itself.
 		fits := b.size+tx.size <= MaxBlock && len(b.p.block.Ops)+len(tx.ops) <= MaxOps
-		used := len(b.p.revs)+len(b.p.block.Ops) > b.start
 		if !fits || used && (len(tx.ops) > 0 || len(b.p.block.Ops) > b.start) {
 			if used {
 				return i
@@ -101,6 +108,9 @@ func (b *building) fill(group []*waiter) int {
 			continue
 		}
 		b.accept(wt, tx)
+		if wt.alone && len(b.waiters) > 0 {
+			return i + 1
+		}
 	}
 	return len(group)
 }
