@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,20 +12,47 @@ import (
 	"crush/bench/load"
 )
 
-// serveEmpty is the command of the server that does nothing.
-const serveEmpty = "serve-empty"
+// The commands of the servers that crush's daemon is compared with.
+const (
+	serveEmpty = "serve-empty"
+	serveLevel = "serve-level"
+)
 
 // runEmpty serves HTTP on the network and address of args with a handler that reads the body and answers 200.
 // No server over net/http can be faster. It prints its address when it is ready.
 func runEmpty(ctx context.Context, args []string) error {
-	listener, err := net.Listen(args[0], args[1])
+	return serve(ctx, args[0], args[1], func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // a client that went away is no matter here
+	})
+}
+
+// runLevel is runEmpty that first writes the body to the goleveldb of library, in the directory that is the third of
+// args. No durable store on goleveldb and net/http can be faster.
+func runLevel(ctx context.Context, args []string) error {
+	l, err := openLevel(ctx, args[2], 1024)
+	if err != nil {
+		return err
+	}
+	err = serve(ctx, args[0], args[1], func(w http.ResponseWriter, r *http.Request) {
+		value, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = l.Put(r.Context(), r.URL.Path, value)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
+	return errors.Join(err, l.Close())
+}
+
+// serve serves HTTP until the context ends. It prints its address when it is ready.
+func serve(ctx context.Context, network, address string, handler http.HandlerFunc) error {
+	listener, err := net.Listen(network, address)
 	if err != nil {
 		return err
 	}
 	fmt.Println(listener.Addr())
-	server := http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // a client that went away is no matter here
-	})}
+	server := http.Server{Handler: handler}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
 	if err := server.Serve(listener); err != http.ErrServerClosed {
@@ -90,16 +118,19 @@ func (d *door) Close() error {
 	return d.server.stop()
 }
 
-func openEmpty(ctx context.Context, dir string, clients int) (load.Putter, error) {
-	p, socket, err := startSelf(ctx, serveEmpty, "unix", dir+"/empty.sock")
-	if err != nil {
-		return nil, err
+// openSelf returns an opener for a server that is a command of this program.
+func openSelf(command string) open {
+	return func(ctx context.Context, dir string, clients int) (load.Putter, error) {
+		p, socket, err := startSelf(ctx, command, "unix", dir+"/self.sock", dir+"/store")
+		if err != nil {
+			return nil, err
+		}
+		return &door{client: unixClient(socket, clients), server: p}, nil
 	}
-	return &door{client: unixClient(socket, clients), server: p}, nil
 }
 
 // openCrush returns an opener for the daemon in program.
-func openCrush(program string) func(context.Context, string, int) (load.Putter, error) {
+func openCrush(program string) open {
 	return func(ctx context.Context, dir string, clients int) (load.Putter, error) {
 		p, err := startCrush(ctx, program, dir, "off")
 		if err != nil {

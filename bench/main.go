@@ -42,6 +42,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 
 	// Contestants that bench starts as processes of their own.
 	serveEmpty: runEmpty,
+	serveLevel: runLevel,
 }
 
 func main() {

@@ -39,7 +39,7 @@ func puts(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	contestants := []contestant{contestEtcd(etcd, l), contest("empty handler", l, openEmpty)}
+	contestants := []contestant{contestEtcd(etcd, l), contest("empty handler", l, openSelf(serveEmpty)), contest("goleveldb over http", l, openSelf(serveLevel))}
 	contestants, err = r.withCrush(ctx, contestants, func(program string) contestant {
 		return contest("crush", l, openCrush(program))
 	})
@@ -50,6 +50,6 @@ func puts(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	t.print("puts/s", "etcd", "empty handler")
+	t.print("puts/s", "etcd", "empty handler", "goleveldb over http")
 	return nil
 }
