@@ -68,7 +68,8 @@ func openExisting(path string) (*directory, error) {
 	return openDirectory(path)
 }
 
-// load marks the directory and reads the key, under the lock.
+// load marks the directory and reads the key, under the lock, and removes what
+// a crash left there that nobody needs.
 func (d *directory) load() error {
 	has, err := marked(d.path)
 	if err != nil {
@@ -78,6 +79,9 @@ func (d *directory) load() error {
 		if err := writeDurably(filepath.Join(d.path, markerName), []byte(markerText)); err != nil {
 			return fmt.Errorf("mark data directory: %w", explain(d.path, err))
 		}
+	}
+	if err := d.removeScratch(); err != nil {
+		return err
 	}
 	d.key, d.fresh, err = loadKey(d.path)
 	return err

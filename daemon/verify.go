@@ -68,8 +68,8 @@ func verifyData(ctx context.Context, path string, yield func(rpc.Fault, error) b
 	return nil
 }
 
-// scratchPrefix starts the names of directories that a verify makes in the
-// data directory and removes again.
+// scratchPrefix starts the names of directories that a verify, and the check of
+// a file, make in the data directory and remove again.
 const scratchPrefix = "verify-"
 
 // faults checks everything that a replica has stored, computing every index
@@ -92,18 +92,17 @@ func faults(ctx context.Context, r *Replica, dir string) iter.Seq2[rpc.Fault, er
 	}
 }
 
-// withScratch runs a function on an empty store that is thrown away. What an
-// earlier one left behind in a crash is removed too.
-func withScratch(dir string, use func(dag.Store) error) (err error) {
-	left, err := filepath.Glob(filepath.Join(dir, scratchPrefix+"*"))
-	if err != nil {
-		return err
-	}
+// removeScratch removes what a verify left behind in a crash.
+func (d *directory) removeScratch() error {
+	left, err := filepath.Glob(filepath.Join(d.path, scratchPrefix+"*"))
 	for _, path := range left {
-		if err := os.RemoveAll(path); err != nil {
-			return err
-		}
+		err = errors.Join(err, os.RemoveAll(path))
 	}
+	return err
+}
+
+// withScratch runs a function on an empty store that is thrown away.
+func withScratch(dir string, use func(dag.Store) error) (err error) {
 	path, err := os.MkdirTemp(dir, scratchPrefix)
 	if err != nil {
 		return fmt.Errorf("make scratch directory: %w", explain(dir, err))

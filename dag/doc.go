@@ -243,6 +243,27 @@
 //	706f72743a2038300a       # "port: 80\n"
 //	706f72743a2038310a       # "port: 81\n"
 //
+// # CAR
+//
+// A whole history goes into a file as a CAR, version 1, which other tools of
+// IPLD read: a header, then sections, each with its length before it (unsigned
+// LEB128) and starting with a CID. The header is a map: roots (array of links:
+// the blocks that no other stands on) and version (1). The sections are
+//
+//	about        map: crush 1 | keys, blocks, revisions: how many there are, keys
+//	             of all forks, deleted ones included | node bytes 32, that wrote
+//	             the file, and time, when | cluster link
+//	seal?        map: sig bytes 64 | block link to the section that follows
+//	block        its map
+//	revision     its map, for each revision in order, and behind it
+//	payload?     its bytes, unless it is a delete
+//
+// from seal on once for each block, in an order of causality: the first is the
+// genesis of the cluster. No link leads to about or to a seal, which other tools
+// skip; from the roots all else is reached. A payload stands in the file as often
+// as revisions have it. Of a chain at least the last block has a seal, and no
+// more than 32 MiB of blocks stand before one.
+//
 // # Storage
 //
 // Numbers in keys are big-endian. Chains and forks are interned to numbers of 4

@@ -25,7 +25,7 @@ type Outgoing struct {
 // nothing. Chunks is the same in fewer bytes.
 func (g *Graph) Missing(ctx context.Context, their []Tip) iter.Seq2[Outgoing, error] {
 	return func(yield func(Outgoing, error) bool) {
-		for b, err := range g.outgoing(ctx, PinsOf(their)) {
+		for b, err := range g.outgoing(ctx, g.moment.Load().front, PinsOf(their)) {
 			out := Outgoing{Whole: b.whole}
 			if err == nil {
 				out.Bundle = b.p.encode(-1)
@@ -47,7 +47,7 @@ func (g *Graph) Chunks(ctx context.Context, known []Pin) iter.Seq2[Chunk, error]
 	return func(yield func(Chunk, error) bool) {
 		flow := newOutflow()
 		var next gathering
-		for b, err := range g.outgoing(ctx, known) {
+		for b, err := range g.outgoing(ctx, g.moment.Load().front, known) {
 			if err != nil {
 				if next.whole == 0 || yield(flow.pack(next.take(next.whole)), nil) {
 					yield(Chunk{}, err)
@@ -107,10 +107,10 @@ type outgoing struct {
 	whole bool // signatures vouch for this block and all before it
 }
 
-// outgoing yields what a node with the pinned blocks lacks.
-func (g *Graph) outgoing(ctx context.Context, known []Pin) iter.Seq2[outgoing, error] {
+// outgoing yields what a node with the pinned blocks lacks of a frontier.
+func (g *Graph) outgoing(ctx context.Context, f *frontier, known []Pin) iter.Seq2[outgoing, error] {
 	return func(yield func(outgoing, error) bool) {
-		lines, err := g.lacking(known)
+		lines, err := g.lacking(f, known)
 		open := map[uint32]bool{}
 		for err == nil && len(lines) > 0 {
 			if err = ctx.Err(); err != nil {
@@ -144,10 +144,9 @@ func (g *Graph) outgoing(ctx context.Context, known []Pin) iter.Seq2[outgoing, e
 	}
 }
 
-// lacking returns the lines of which a node with the pinned blocks lacks
-// something, the one whose next block arrived first on top.
-func (g *Graph) lacking(known []Pin) (lines sendings, err error) {
-	f := g.moment.Load().front
+// lacking returns the lines of a frontier of which a node with the pinned
+// blocks lacks something, the one whose next block arrived first on top.
+func (g *Graph) lacking(f *frontier, known []Pin) (lines sendings, err error) {
 	have, err := g.pastOfPins(f, known)
 	if err != nil {
 		return nil, err

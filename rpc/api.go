@@ -578,8 +578,42 @@ type Node interface {
 	Verify(ctx context.Context) iter.Seq2[Fault, error]
 }
 
+// Archives moves the whole history of a cluster into a file and back. The file
+// is a CAR, version 1, as package dag writes it.
+type Archives interface {
+	// Export writes everything that the node has applied. If it fails the file
+	// is not whole.
+	Export(ctx context.Context, w io.Writer) (Exported, error)
+	// Import reads a file to its end and checks all of it, and then adds what the
+	// node lacks. A file that is damaged or foreign is CodeUnparsed, one of
+	// another cluster ErrDenied, both with nothing added.
+	Import(ctx context.Context, r io.Reader) (Imported, error)
+}
+
+// Exported says what a file of a history holds.
+type Exported struct {
+	Cluster   dag.ClusterID `json:"cluster"`
+	Node      dag.NodeID    `json:"node"` // that wrote it
+	Time      time.Time     `json:"time"` // when
+	Blocks    uint64        `json:"blocks"`
+	Revisions uint64        `json:"revisions"`
+	Keys      uint64        `json:"keys"` // of all forks, deleted ones included
+}
+
+// Imported says what a file of a history has added.
+type Imported struct {
+	Cluster   dag.ClusterID `json:"cluster"`
+	Blocks    uint64        `json:"blocks"`    // new here
+	Revisions uint64        `json:"revisions"` // of those
+	Known     uint64        `json:"known"`     // blocks that were here already
+	Node      dag.NodeID    `json:"node"`
+	// Member is false if the node cannot write: nobody has added it to the
+	// cluster yet.
+	Member bool `json:"member"`
+}
+
 // Service is all that stands behind the door. The routes of a noun from Forks
-// to AncestorForks that is nil are answered with 404.
+// to Archives that is nil are answered with 404.
 type Service struct {
 	Values    Values
 	Histories Histories
@@ -592,6 +626,7 @@ type Service struct {
 	Pointers      Pointers
 	Resets        Resets
 	AncestorForks AncestorForks
+	Archives      Archives
 
 	// Waits is for writes that wait for other nodes; nil refuses them.
 	Waits Waits

@@ -97,8 +97,8 @@ func (r *route) operation() object {
 	}
 	switch r.body {
 	case "":
-	case contentBytes:
-		op["requestBody"] = object{"required": true, "content": object{contentBytes: object{"schema": bytesSchema}}}
+	case contentBytes, contentCAR:
+		op["requestBody"] = object{"required": true, "content": object{r.body: object{"schema": bytesSchema}}}
 	case "Batch":
 		op["requestBody"] = object{"required": true, "content": object{
 			contentOfJSON: object{"schema": reference("Batch")}, contentLines: object{"schema": reference("File")},
@@ -132,7 +132,7 @@ func (r *route) responses() object {
 			schema = reference(r.schema)
 		case media == contentJSON:
 			schema = object{"type": "object"}
-		case media == contentBytes:
+		case media == contentBytes, media == contentCAR:
 			schema = bytesSchema
 		}
 		media, _, _ = strings.Cut(media, ";")

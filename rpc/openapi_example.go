@@ -42,6 +42,7 @@ func schemaExamples() map[string][]any {
 		"Join":       {JoinRequest{ImportAs: "f"}},
 		"Joined":     {Joined{Import: &Import{Forks: []ImportedFork{{}}}}},
 		"Fault":      {Fault{}},
+		"Imported":   {Imported{}},
 
 		"MemberChange": {MemberChange{Member: Member{Self: true}}},
 	}

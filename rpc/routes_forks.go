@@ -11,6 +11,7 @@ var (
 	mergesNoun   = &noun{"merges", func(s *Service) any { return s.Merges }}
 	pointersNoun = &noun{"tags and aliases", func(s *Service) any { return s.Pointers }}
 	resetsNoun   = &noun{"resets", func(s *Service) any { return s.Resets }}
+	archivesNoun = &noun{"archives", func(s *Service) any { return s.Archives }}
 )
 
 // check returns an error if the service has no such noun.

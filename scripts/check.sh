@@ -54,7 +54,7 @@ race() {
 	CGO_ENABLED=1 go test -race -short -timeout 10m ./...
 }
 
-bench_module() (cd bench && go vet ./... && go mod tidy -diff)
+bench_module() (cd bench && go vet ./... && go test ./... && go mod tidy -diff)
 
 # A function called in a condition loses set -e, so each check above says itself how it ended.
 step() {

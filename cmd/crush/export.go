@@ -19,19 +19,34 @@ import (
 func (p *program) exportCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
-		Use:   "export --dir DIR [PREFIX/]",
-		Short: "Write keys into files",
-		Long: `Write every key, or every key below PREFIX/, into a file below DIR: the inverse
-of apply. The path of the file is the key without PREFIX/. Files that have the
-value already are left alone, as are files of other names.
+		Use:   "export FILE.car | export --dir DIR [PREFIX/]",
+		Short: "Write the history into a file, or keys into files",
+		Long: `Write the whole history, all forks and revisions, into FILE.car, or to standard
+output: -. It is a CAR file, which import and every tool of IPLD read; each link
+in it leads to a part of it. The daemon is asked; with none running the data
+directory is read under its lock. Writes may go on meanwhile.
+
+With --dir write every key, or every key below PREFIX/, into a file below DIR: the
+inverse of apply. The path of the file is the key without PREFIX/. Files that have
+the value already are left alone, as are files of other names.
 
 Nothing is written outside DIR. A key that cannot be a path, or that is a file
 where another key needs a directory, is named on stderr; the others are still
 written, and the exit code is 1.`,
-		Example: `  crush export --dir backup
+		Example: `  crush export backup.car
+  crush export - | ipfs dag import
+  crush export --dir backup
   crush export --dir config app/`,
 		Args: wantArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("dir") {
+				if len(args) == 0 || args[0] != "-" && !strings.HasSuffix(args[0], ".car") {
+					return usagef("export wants FILE.car, or - for standard output, or --dir DIR")
+				}
+				ctx, cancel := p.streaming(cmd.Context())
+				defer cancel()
+				return p.exportCAR(ctx, args[0])
+			}
 			prefix := ""
 			if len(args) == 1 {
 				var err error
@@ -40,7 +55,7 @@ written, and the exit code is 1.`,
 				}
 			}
 			if dir == "" {
-				return usagef("export wants --dir DIR")
+				return usagef("--dir is empty: name the directory to write into")
 			}
 			return p.export(cmd, dir, prefix)
 		},

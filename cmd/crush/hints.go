@@ -25,7 +25,6 @@ var hints = map[string]string{
 	"fsck":        `crush verify`,
 	"health":      `crush status`,
 	"history":     `crush log KEY`,
-	"import":      `crush apply -f DIR`,
 	"keys":        `crush ls`,
 	"list":        `crush ls`,
 	"load":        `crush apply -f DIR`,

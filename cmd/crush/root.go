@@ -133,7 +133,7 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
 	root.AddCommand(
 		p.aliasCommand(), p.applyCommand(), p.completionCommand(), p.configCommand(), p.conflictsCommand(),
 		p.daemonCommand(), p.delCommand(), p.diffCommand(), p.exportCommand(), p.forkCommand(), p.getCommand(),
-		p.idCommand(), p.infoCommand(), p.joinCommand(), p.logCommand(), p.lsCommand(), p.memberCommand(),
+		p.idCommand(), p.importCommand(), p.infoCommand(), p.joinCommand(), p.logCommand(), p.lsCommand(), p.memberCommand(),
 		p.mergeCommand(), p.peersCommand(), p.pickCommand(), p.promoteCommand(), p.putCommand(), p.resolveCommand(),
 		p.rollbackCommand(), p.showCommand(), p.statusCommand(), p.tagCommand(), p.undoCommand(), p.verifyCommand(),
 		p.versionCommand(), p.watchCommand(),
