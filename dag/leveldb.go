@@ -25,7 +25,7 @@ type LevelDB struct {
 func levelOptions() opt.Options {
 	return opt.Options{
 		Filter:                 filter.NewBloomFilter(10), // most lookups of a new key then read no table
-		WriteBuffer:            32 * opt.MiB,              // of 4: writers wait less often for a table to be written
+		WriteBuffer:            24 * opt.MiB,              // of 4: writers wait less often for a table to be written
 		CompactionTableSize:    8 * opt.MiB,               // of 2: a quarter of the files to open
 		CompactionTotalSize:    80 * opt.MiB,              // of 10: in step with the table size
 		BlockCacheCapacity:     32 * opt.MiB,              // of 8: holds the heads that are read often

@@ -16,7 +16,7 @@ import (
 // gcPercent keeps a node small: most of what it holds are the store's buffers,
 // which are no work for the collector, and the default would let as much again
 // lie about as garbage. The environment's GOGC comes first.
-const gcPercent = 50
+const gcPercent = 40
 
 func main() { os.Exit(Main()) }
 
