@@ -110,11 +110,15 @@ func importCAR(ctx context.Context, dir *directory, g *dag.Graph, r io.Reader) (
 	if err != nil {
 		return out, importError(err, taken.Blocks)
 	}
+	return imported(g, c.About(), taken), nil
+}
+
+func imported(g *dag.Graph, a dag.Archive, t dag.Taken) rpc.Imported {
 	self, ok := g.Member(g.Node())
 	return rpc.Imported{
-		Cluster: c.About().Cluster, Blocks: taken.Blocks, Revisions: taken.Revisions, Known: taken.Known,
+		Cluster: a.Cluster, Blocks: t.Blocks, Revisions: t.Revisions, Known: t.Known,
 		Node: g.Node(), Member: ok && self.Role != dag.RoleReader,
-	}, nil
+	}
 }
 
 // importError says what became of a file that was not imported.

@@ -47,6 +47,7 @@ var arrows = map[string]map[string]string{
 		"rpc":  "the daemon runs the door for local programs",
 		"github.com/prometheus/client_golang/prometheus": "what operators graph; libp2p brings it anyway",
 		"github.com/prometheus/common/expfmt":            "Prometheus' text format, written as its own library writes it",
+		"github.com/klauspost/compress/zstd":             "snapshots are compressed",
 		"golang.org/x/sync/errgroup":                     "Run returns after its last goroutine",
 	},
 	"daemon/simulation": {

@@ -16,7 +16,7 @@ import (
 // exportCAR writes the history into a file, or to standard output.
 func (p *program) exportCAR(ctx context.Context, name string) error {
 	var out rpc.Exported
-	size, err := p.writeWhole(name, "exporting, MiB", func(w io.Writer) (err error) {
+	bytes, err := p.writeWhole(name, "exporting, MiB", func(w io.Writer) (err error) {
 		out, err = p.exportTo(ctx, w)
 		return err
 	})
@@ -25,7 +25,7 @@ func (p *program) exportCAR(ctx context.Context, name string) error {
 	}
 	return p.print(out, func() {
 		p.printf("exported %s and %s of cluster %s: %s in %s\n",
-			count(out.Blocks, "block"), count(out.Revisions, "revision"), out.Cluster, count(size, "byte"), escape(name))
+			count(out.Blocks, "block"), count(out.Revisions, "revision"), out.Cluster, size(bytes), escape(name))
 	})
 }
 

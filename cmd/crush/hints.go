@@ -38,7 +38,7 @@ var hints = map[string]string{
 	"remove":      `crush del KEY (a fork: crush fork rm NAME)`,
 	"rename":      `crush fork rename FORK NAME`,
 	"reset":       `crush rollback KEY --to REV, crush rollback PREFIX/ --to TIME`,
-	"restore":     `crush rollback KEY --to REV (a removed fork: crush fork restore NAME)`,
+	"restore":     `crush rollback KEY --to REV (a removed fork: crush fork restore NAME; a whole node: crush snapshot restore FILE)`,
 	"revert":      `crush undo BLOCK, crush rollback KEY --to REV`,
 	"rm":          `crush del KEY (a fork: crush fork rm NAME)`,
 	"run":         `crush daemon`,

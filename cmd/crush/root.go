@@ -135,7 +135,7 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
 		p.daemonCommand(), p.delCommand(), p.diffCommand(), p.exportCommand(), p.forkCommand(), p.getCommand(),
 		p.idCommand(), p.importCommand(), p.infoCommand(), p.joinCommand(), p.logCommand(), p.lsCommand(), p.memberCommand(),
 		p.mergeCommand(), p.peersCommand(), p.pickCommand(), p.promoteCommand(), p.putCommand(), p.resolveCommand(),
-		p.rollbackCommand(), p.showCommand(), p.statusCommand(), p.tagCommand(), p.undoCommand(), p.verifyCommand(),
+		p.rollbackCommand(), p.showCommand(), p.snapshotCommand(), p.statusCommand(), p.tagCommand(), p.undoCommand(), p.verifyCommand(),
 		p.versionCommand(), p.watchCommand(),
 	)
 	plainUsage(root)
