@@ -153,6 +153,13 @@ func (q *commitQueue) leave(w *waiter) bool {
 	return true
 }
 
+// len is how many wait.
+func (q *commitQueue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
+}
+
 // take empties the queue for a batch.
 func (q *commitQueue) take() []*waiter {
 	q.mu.Lock()
@@ -198,7 +205,12 @@ func (g *Graph) commitGroup(group *[]*waiter) {
 	g.writeMu.Lock()
 	defer g.writeMu.Unlock()
 	// Those that the batch before released are just now coming back.
-	runtime.Gosched()
+	for n, more := 0, true; more; {
+		runtime.Gosched()
+		before := n
+		n = g.queue.len()
+		more = n > before
+	}
 	*group = g.queue.take()
 	rest, finished := *group, false
 	defer func() {

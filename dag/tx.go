@@ -32,6 +32,7 @@ type Tx struct {
 	ids     []RevisionID
 	loads   [][]byte
 	forks   *forkTable
+	reader  lineage // see lineage()
 	size    int
 }
 
@@ -211,9 +212,11 @@ func (tx *Tx) Entry(fork ForkID, key string) (*Entry, error) {
 // lineage reads the state in front of the block, with the operations of the
 // commit.
 func (tx *Tx) lineage() *lineage {
-	l := tx.b.w.reader
-	l.forks, l.stored = tx.forks, tx.stored
-	return &l
+	if tx.reader.forks != tx.forks {
+		tx.reader = tx.b.w.reader
+		tx.reader.forks, tx.reader.stored = tx.forks, tx.stored
+	}
+	return &tx.reader
 }
 
 // stored is that of the workspace; a fork of this commit has no records yet.
