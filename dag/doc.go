@@ -74,8 +74,9 @@
 // # Note
 //
 // What a writer claims, not verified: author? (text), message? (text), time?
-// (integer, milliseconds since 1970, may be negative). The texts and the
-// unknown fields together are at most 64 KiB.
+// (integer, milliseconds since 1970, may be negative), source? (text: names what
+// was imported, so that nobody imports it again). The texts and the unknown
+// fields together are at most 64 KiB.
 //
 // # Block
 //

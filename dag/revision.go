@@ -51,6 +51,7 @@ type Note struct {
 	Author  string
 	Message string
 	Time    int64  // unix milliseconds, of an import
+	Source  string // names what was imported, so that it is not written twice
 	extra   string // canonical map of unknown fields; "" for none
 }
 
@@ -59,10 +60,11 @@ type noteWire struct {
 	Author  string `cbor:"author,omitempty"`
 	Message string `cbor:"message,omitempty"`
 	Time    int64  `cbor:"time,omitempty"`
+	Source  string `cbor:"source,omitempty"`
 }
 
 // noteFields are the fields of noteWire.
-var noteFields = []string{"author", "message", "time"}
+var noteFields = []string{"author", "message", "time", "source"}
 
 // MarshalCBOR implements cbor.Marshaler.
 func (n Note) MarshalCBOR() ([]byte, error) {
@@ -72,7 +74,7 @@ func (n Note) MarshalCBOR() ([]byte, error) {
 			return nil, err
 		}
 	}
-	return marshal(&noteWire{n.Author, n.Message, n.Time}, more), nil
+	return marshal(&noteWire{n.Author, n.Message, n.Time, n.Source}, more), nil
 }
 
 // UnmarshalCBOR implements cbor.Unmarshaler.
@@ -82,7 +84,7 @@ func (n *Note) UnmarshalCBOR(b []byte) error {
 	if err != nil {
 		return err
 	}
-	*n = Note{Author: w.Author, Message: w.Message, Time: w.Time}
+	*n = Note{Author: w.Author, Message: w.Message, Time: w.Time, Source: w.Source}
 	if len(more) > 0 {
 		n.extra = string(marshal(more, nil))
 	}
@@ -93,10 +95,10 @@ func (n *Note) UnmarshalCBOR(b []byte) error {
 func (n Note) IsZero() bool { return n == Note{} }
 
 func (n Note) check() error {
-	if size := len(n.Author) + len(n.Message) + len(n.extra); size > MaxNote {
+	if size := len(n.Author) + len(n.Message) + len(n.Source) + len(n.extra); size > MaxNote {
 		return fmt.Errorf("note of %d bytes, limit %d: %w", size, MaxNote, ErrTooLarge)
 	}
-	if !utf8.ValidString(n.Author) || !utf8.ValidString(n.Message) {
+	if !utf8.ValidString(n.Author) || !utf8.ValidString(n.Message) || !utf8.ValidString(n.Source) {
 		return errors.New("note is not valid UTF-8")
 	}
 	return nil

@@ -301,7 +301,7 @@ func noteSize(n *Note) int {
 	if n == nil {
 		return 0
 	}
-	return len(n.Author) + len(n.Message) + 32
+	return len(n.Author) + len(n.Message) + len(n.Source) + 32
 }
 
 // seen says which heads the parents are; other parents must be older visible
