@@ -186,7 +186,7 @@ func holds(e *dag.Entry, v *crdt.View, value []byte) bool {
 // and deletes surplus ones.
 func (r *Replica) applying(f dag.Fork, q *rpc.ApplyRequest, surplus []string) *largeChange {
 	files := make(map[string][]byte, len(q.Files))
-	c := &largeChange{fork: f, claim: q.Claim}
+	c := &largeChange{fork: f, note: noteOf(q.Claim)}
 	for _, file := range q.Files {
 		files[file.Key], c.keys = file.Value, append(c.keys, file.Key)
 	}

@@ -23,15 +23,16 @@ const (
 // it fits; else it is written in parts on a fork without a name, and merged by
 // one operation, so that every reader sees all of it or nothing, on every node.
 type largeChange struct {
-	fork  dag.Fork
-	claim rpc.Claim
-	keys  []string
+	fork dag.Fork
+	note dag.Note // of its last block; those before it have no source
+	keys []string
 	// draft makes the revision of a key, to stand on a fork: that of the change,
 	// or the one of its parts. It returns what becomes of the key, and nil if
 	// nothing is to be written.
 	draft func(tx *dag.Tx, on dag.ForkID, key string) (*dag.Draft, string, error)
-	// operation stands before the revisions; nil for none.
-	operation func(on dag.ForkID) dag.Op
+	// operations puts what stands before the revisions, on the fork of the change
+	// and on that of its parts; nil for nothing.
+	operations func(tx *dag.Tx, on dag.ForkID) error
 	// check is asked when the change is about to show; nil for nothing.
 	check func(tx *dag.Tx) error
 }
@@ -42,7 +43,7 @@ var errParts = errors.New("too large for one block")
 // plan says what a change would write.
 func (c *largeChange) plan(ctx context.Context, r *Replica) ([]rpc.MergedKey, error) {
 	done := []rpc.MergedKey{}
-	_, err := r.commit(ctx, rpc.Claim{}, func(tx *dag.Tx) error {
+	_, err := r.commitNote(ctx, dag.Note{}, func(tx *dag.Tx) error {
 		done = []rpc.MergedKey{}
 		for _, key := range c.keys {
 			d, change, err := c.draft(tx, c.fork.ID, key)
@@ -65,7 +66,7 @@ func (c *largeChange) plan(ctx context.Context, r *Replica) ([]rpc.MergedKey, er
 // meanwhile make one of many parts errMoved, and then nothing of it shows.
 func (c *largeChange) write(ctx context.Context, r *Replica) (dag.Receipt, []rpc.MergedKey, error) {
 	done := []rpc.MergedKey{}
-	rec, err := r.commit(ctx, c.claim, func(tx *dag.Tx) error {
+	rec, err := r.commitNote(ctx, c.note, func(tx *dag.Tx) error {
 		done = []rpc.MergedKey{}
 		if err := c.begin(tx, c.fork.ID); err != nil {
 			return err
@@ -93,10 +94,10 @@ func (c *largeChange) begin(tx *dag.Tx, on dag.ForkID) error {
 			return err
 		}
 	}
-	if c.operation == nil {
+	if c.operations == nil {
 		return nil
 	}
-	return tx.Op(c.operation(on))
+	return c.operations(tx, on)
 }
 
 // put puts the revisions of keys until they have room bytes, of one key at
@@ -128,8 +129,10 @@ func (c *largeChange) put(tx *dag.Tx, on dag.ForkID, keys []string, room int, do
 // writeParts writes a change as more than one block.
 func (c *largeChange) writeParts(ctx context.Context, r *Replica) (dag.Receipt, []rpc.MergedKey, error) {
 	cut := r.graph.Now()
+	partNote := c.note
+	partNote.Source = ""
 	var batch dag.Fork
-	_, err := r.commit(ctx, c.claim, func(tx *dag.Tx) (err error) {
+	_, err := r.commitNote(ctx, partNote, func(tx *dag.Tx) (err error) {
 		if batch, err = tx.CreateFork("", dag.NewContribution(c.fork.ID, cut.Tips(), nil)); err != nil {
 			return err
 		}
@@ -142,7 +145,7 @@ func (c *largeChange) writeParts(ctx context.Context, r *Replica) (dag.Receipt, 
 	for rest := c.keys; len(rest) > 0; {
 		var part []rpc.MergedKey
 		n := 0
-		_, err := r.commit(ctx, c.claim, func(tx *dag.Tx) (err error) {
+		_, err := r.commitNote(ctx, partNote, func(tx *dag.Tx) (err error) {
 			part = nil
 			n, err = c.put(tx, batch.ID, rest, r.partSize, &part)
 			return err
@@ -159,7 +162,7 @@ func (c *largeChange) writeParts(ctx context.Context, r *Replica) (dag.Receipt, 
 // show makes the parts of a change visible, if none of its keys was written
 // since the cut that they were made at.
 func (c *largeChange) show(ctx context.Context, r *Replica, batch dag.Fork, cut dag.Cut, done []rpc.MergedKey) (dag.Receipt, error) {
-	return r.commit(ctx, c.claim, func(tx *dag.Tx) error {
+	return r.commitNote(ctx, c.note, func(tx *dag.Tx) error {
 		for _, k := range done {
 			now, err := tx.Entry(c.fork.ID, k.Key)
 			if err != nil {

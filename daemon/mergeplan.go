@@ -369,7 +369,7 @@ var errMoved = errors.New("a key of the plan has changed")
 // what settles conflicts.
 func (r *Replica) apply(ctx context.Context, p *mergePlan, c rpc.Claim) (dag.Receipt, error) {
 	settled := map[string]*dag.Draft{}
-	change := &largeChange{fork: p.dst, claim: c, check: p.holds}
+	change := &largeChange{fork: p.dst, note: noteOf(c), check: p.holds}
 	for i := range p.keys {
 		if k := &p.keys[i]; k.settle != nil {
 			settled[k.key], change.keys = k.settle, append(change.keys, k.key)
@@ -379,8 +379,8 @@ func (r *Replica) apply(ctx context.Context, p *mergePlan, c rpc.Claim) (dag.Rec
 		d := *settled[key]
 		return &d, "", nil
 	}
-	change.operation = func(on dag.ForkID) dag.Op {
-		return dag.NewOp(dag.MergeOp{Into: on, From: dag.NewContribution(p.src.ID, p.cut.Tips(), p.filter)})
+	change.operations = func(tx *dag.Tx, on dag.ForkID) error {
+		return tx.Op(dag.NewOp(dag.MergeOp{Into: on, From: dag.NewContribution(p.src.ID, p.cut.Tips(), p.filter)}))
 	}
 	rec, _, err := change.write(ctx, r)
 	return rec, err

@@ -327,7 +327,7 @@ func (r *Replica) deleteBelow(ctx context.Context, f dag.Fork, q rpc.DeleteReque
 	if err != nil {
 		return rpc.Written{}, err
 	}
-	change := &largeChange{fork: f, claim: q.Claim, keys: keys, draft: r.deletion}
+	change := &largeChange{fork: f, note: noteOf(q.Claim), keys: keys, draft: r.deletion}
 	rec, done, err := change.write(ctx, r)
 	if err != nil {
 		return rpc.Written{}, writtenMeanwhile(err)

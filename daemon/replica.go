@@ -54,6 +54,7 @@ type Replica struct {
 	announce func(dag.Bundle)
 	log      *slog.Logger
 	partSize int
+	series   openSeries
 }
 
 var (
@@ -275,7 +276,12 @@ func noteOf(c rpc.Claim) dag.Note { return dag.Note{Author: string(c.Author), Me
 
 // commit runs fn as one atomic write and announces the block.
 func (r *Replica) commit(ctx context.Context, c rpc.Claim, fn func(*dag.Tx) error, hints ...dag.Hint) (dag.Receipt, error) {
-	rec, err := r.graph.Commit(ctx, noteOf(c), fn, hints...)
+	return r.commitNote(ctx, noteOf(c), fn, hints...)
+}
+
+// commitNote is commit with any note.
+func (r *Replica) commitNote(ctx context.Context, n dag.Note, fn func(*dag.Tx) error, hints ...dag.Hint) (dag.Receipt, error) {
+	rec, err := r.graph.Commit(ctx, n, fn, hints...)
 	if err != nil {
 		return rec, outward(err)
 	}

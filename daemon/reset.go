@@ -105,7 +105,7 @@ func changesFork(b *dag.Logged, id dag.ForkID) bool {
 // change. With then, keys whose heads are not those of that cut are refused.
 func (r *Replica) writeOld(ctx context.Context, f dag.Fork, keys []string, to dag.Cut, c rpc.Claim, plan bool, then *dag.Cut) (rpc.Reset, error) {
 	change := &largeChange{
-		fork: f, claim: c, keys: keys,
+		fork: f, note: noteOf(c), keys: keys,
 		draft: func(tx *dag.Tx, on dag.ForkID, key string) (*dag.Draft, string, error) {
 			return r.oldDraft(tx, f, on, key, to, then)
 		},

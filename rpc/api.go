@@ -613,7 +613,7 @@ type Imported struct {
 }
 
 // Service is all that stands behind the door. The routes of a noun from Forks
-// to Archives that is nil are answered with 404.
+// to Series that is nil are answered with 404.
 type Service struct {
 	Values    Values
 	Histories Histories
@@ -627,6 +627,7 @@ type Service struct {
 	Resets        Resets
 	AncestorForks AncestorForks
 	Archives      Archives
+	Series        Series
 
 	// Waits is for writes that wait for other nodes; nil refuses them.
 	Waits Waits

@@ -53,6 +53,7 @@ var (
 	_ Merges    = (*Client)(nil)
 	_ Pointers  = (*Client)(nil)
 	_ Resets    = (*Client)(nil)
+	_ Series    = (*Client)(nil)
 )
 
 // Close closes idle connections. The client can be used again.

@@ -471,7 +471,7 @@ func TestBadForkRequests(t *testing.T) {
 // TestOldService has none of the newer nouns.
 func TestOldService(t *testing.T) {
 	service := newFake().service()
-	service.Forks, service.Merges, service.Pointers, service.Resets, service.AncestorForks = nil, nil, nil, nil, nil
+	service.Forks, service.Merges, service.Pointers, service.Resets, service.AncestorForks, service.Series = nil, nil, nil, nil, nil, nil
 	h := NewHandler(HandlerConfig{Service: service})
 	tried := 0
 	for _, r := range routes() {

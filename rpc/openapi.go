@@ -103,6 +103,8 @@ func (r *route) operation() object {
 		op["requestBody"] = object{"required": true, "content": object{
 			contentOfJSON: object{"schema": reference("Batch")}, contentLines: object{"schema": reference("File")},
 		}}
+	case "SeriesChange":
+		op["requestBody"] = object{"required": true, "content": object{contentLines: object{"schema": reference(r.body)}}}
 	default:
 		op["requestBody"] = object{"required": true, "content": object{contentOfJSON: object{"schema": reference(r.body)}}}
 	}
@@ -119,6 +121,7 @@ func parameter(name, in string) object {
 // lineSchemas are the elements of the lists that can also come as lines.
 var lineSchemas = map[string]string{
 	"Entries": "Entry", "Log": "LogEntry", "Events": "Event", "Fault": "Fault", "Conflicts": "Conflict", "Differences": "Difference",
+	"SeriesEntry": "SeriesEntry",
 }
 
 func (r *route) responses() object {
@@ -165,6 +168,7 @@ func schemas() object {
 		"Members":     wholeSchema("members", reference("Member")),
 		"Events":      object{"type": "object", "properties": object{"events": arraySchema(reference("Event")), "cursor": object{"type": "string"}}},
 		"Shown":       object{"type": "object", "properties": object{"revision": reference("LogEntry"), "block": reference("Block"), "conflict": reference("Conflict")}},
+		"OpenSeries":  object{"type": "object", "required": []string{"prefix"}, "properties": object{"prefix": object{"type": "string"}}},
 		"Rollback":    object{"type": "object", "required": []string{"key", "to"}, "properties": object{"key": object{"type": "string"}, "to": object{"type": "string"}, "plan": object{"type": "boolean"}}},
 		"Batch": object{"type": "object", "properties": object{
 			"files": arraySchema(reference("File")), "prefix": object{"type": "string"}, "prune": object{"type": "boolean"}, "plan": object{"type": "boolean"},

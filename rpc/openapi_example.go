@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"encoding/json"
 	"maps"
 	"time"
 
@@ -44,10 +45,23 @@ func schemaExamples() map[string][]any {
 		"Fault":      {Fault{}},
 		"Imported":   {Imported{}},
 
+		"SeriesEntry":    {SeriesEntry{Series: "s", Source: "s", Live: true}},
+		"SeriesChange":   {exampleChange(SeriesWrite{Value: text}), exampleChange(SeriesWrite{Value: raw}), exampleChange(SeriesWrite{Deleted: true})},
+		"SeriesReceipts": {seriesReceipts{[]SeriesReceipt{{}}}},
+
 		"MemberChange": {MemberChange{Member: Member{Self: true}}},
 	}
 	maps.Copy(all, forkExamples(entry.Conflicts[0], written))
 	return all
+}
+
+func exampleChange(w SeriesWrite) json.RawMessage {
+	w.Kind = crdt.Bytes
+	c := SeriesChange{
+		Source: "s", Author: "a", Message: "m", Time: time.Unix(1, 0), Fork: "f", Create: true, From: []SeriesPlace{{}}, Remove: []string{""},
+		Tag: "t", Writes: []SeriesWrite{w},
+	}
+	return c.appendJSON(nil)
 }
 
 func exampleFilter() *Filter {

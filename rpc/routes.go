@@ -43,7 +43,7 @@ var (
 // routes is the table of the native API.
 func routes() []route {
 	return waitingRoutes(slices.Concat(
-		keyRoutes(), historyRoutes(), changeRoutes(), forkRoutes(), mergeRoutes(), pointerRoutes(), resetRoutes(), archiveRoutes(), nodeRoutes(),
+		keyRoutes(), historyRoutes(), changeRoutes(), forkRoutes(), mergeRoutes(), pointerRoutes(), resetRoutes(), archiveRoutes(), seriesRoutes(), nodeRoutes(),
 	))
 }
 

@@ -12,6 +12,7 @@ var (
 	pointersNoun = &noun{"tags and aliases", func(s *Service) any { return s.Pointers }}
 	resetsNoun   = &noun{"resets", func(s *Service) any { return s.Resets }}
 	archivesNoun = &noun{"archives", func(s *Service) any { return s.Archives }}
+	seriesNoun   = &noun{"series", func(s *Service) any { return s.Series }}
 )
 
 // check returns an error if the service has no such noun.
@@ -140,6 +141,21 @@ func resetRoutes() []route {
 			method: "POST", pattern: forkPath + "/undo", id: "undo", serve: (*exchange).postUndo,
 			summary: "Writes again what the keys of a block, or of the newest that wrote on the fork, had before it.",
 			headers: writeHeaders, body: "Undo", answers: jsonAnswer, schema: "ResetAnswer",
+		},
+	})
+}
+
+func seriesRoutes() []route {
+	return withNoun(seriesNoun, []route{
+		{
+			method: "POST", pattern: seriesPath, id: "openSeries", serve: (*exchange).openSeries,
+			summary: "Opens a series of changes that come from elsewhere: a line with its id, then a line for each change whose source begins with the prefix and that was written before. The series that was open before ends.",
+			headers: []string{headerTimeout}, body: "OpenSeries", answers: []string{contentLines}, schema: "SeriesEntry",
+		},
+		{
+			method: "POST", pattern: seriesPath + "/{id}", id: "writeSeries", serve: (*exchange).writeSeries,
+			summary: "Writes changes of the open series, one a line, each a block of its own, in order. At the first that fails the error has the receipts of those before it, which are written, as written. Author and message of the headers are those of changes that name none.",
+			headers: writeHeaders, body: "SeriesChange", answers: jsonAnswer, schema: "SeriesReceipts",
 		},
 	})
 }
