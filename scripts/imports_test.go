@@ -60,10 +60,11 @@ var arrows = map[string]map[string]string{
 	},
 	"gitstream": {},
 	"cmd/crush": {
-		"rpc":                    "every command is a client of the daemon",
-		"daemon":                 "crush daemon",
-		"gitstream":              "crush import --git-stream",
-		"github.com/spf13/cobra": "the command line",
+		"rpc":                                "every command is a client of the daemon",
+		"daemon":                             "crush daemon",
+		"gitstream":                          "crush import --git-stream",
+		"github.com/klauspost/compress/zstd": "streams of Git are kept compressed",
+		"github.com/spf13/cobra":             "the command line",
 	},
 }
 
