@@ -69,7 +69,9 @@ func (c *catchups) over(ctx context.Context, r *run, rtt time.Duration) error {
 		return err
 	}
 	fmt.Printf("a node misses %d revisions of 200 B and gets them over a round trip of %v\n", c.short, rtt)
-	t.only(theirs, ours).print("s", theirs)
+	if err := r.show("s to catch up", fmt.Sprintf("%d revisions, %v", c.short, rtt), t.only(theirs, ours), "s", theirs); err != nil {
+		return err
+	}
 	// It fetches one block after another, so its time grows with their number.
 	const guess = "go-ds-crdt, extrapolated"
 	long := newTable()
@@ -78,8 +80,7 @@ func (c *catchups) over(ctx context.Context, r *run, rtt time.Duration) error {
 		long.add(ours, t.figures[more][round])
 	}
 	fmt.Printf("the same for %d revisions; go-ds-crdt extrapolated from %d\n", c.long, c.short)
-	long.print("s", guess)
-	return nil
+	return r.show("s to catch up", fmt.Sprintf("%d revisions, %v", c.long, rtt), long, "s", guess)
 }
 
 // own is the contestant crush: a member that has been away is started again and dials through the line. The time

@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-
-	"crush/bench/load"
 )
 
 // The commands of the servers that crush's daemon is compared with.
@@ -26,21 +24,29 @@ func runEmpty(ctx context.Context, args []string) error {
 	})
 }
 
-// runLevel is runEmpty that first writes the body to the goleveldb of library, in the directory that is the third of
-// args. No durable store on goleveldb and net/http can be faster.
+// runLevel serves PUT and GET of keys from the goleveldb of library, in the directory that is the third of args. No
+// durable store on goleveldb and net/http can be faster.
 func runLevel(ctx context.Context, args []string) error {
-	l, err := openLevel(ctx, args[2], 1024)
+	p, err := openLevel(ctx, args[2], 1024)
 	if err != nil {
 		return err
 	}
+	l := p.(*level)
 	err = serve(ctx, args[0], args[1], func(w http.ResponseWriter, r *http.Request) {
-		value, err := io.ReadAll(r.Body)
-		if err == nil {
-			err = l.Put(r.Context(), r.URL.Path, value)
+		var value []byte
+		var err error
+		if r.Method == http.MethodGet {
+			value, err = l.Get(r.Context(), r.URL.Path)
+		} else if body, readErr := io.ReadAll(r.Body); readErr != nil {
+			err = readErr
+		} else {
+			err = l.Put(r.Context(), r.URL.Path, body)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
 		}
+		_, _ = w.Write(value) // a client that went away is no matter here
 	})
 	return errors.Join(err, l.Close())
 }
@@ -94,48 +100,36 @@ func send(ctx context.Context, c *http.Client, method, url string, body []byte) 
 	return resp.StatusCode, answer, err
 }
 
-// call is send that takes any status but 200 for an error.
-func call(ctx context.Context, c *http.Client, method, url string, body []byte) error {
+// answer is send that takes any status but 200 for an error.
+func answer(ctx context.Context, c *http.Client, method, url string, body []byte) ([]byte, error) {
 	status, answer, err := send(ctx, c, method, url, body)
 	if err == nil && status != http.StatusOK {
 		err = fmt.Errorf("%s %s: status %d: %s", method, url, status, answer)
 	}
+	return answer, err
+}
+
+// call is send that takes any status but 200 for an error.
+func call(ctx context.Context, c *http.Client, method, url string, body []byte) error {
+	_, err := answer(ctx, c, method, url, body)
 	return err
 }
 
-// door is a putter that speaks crush's native API over a Unix socket.
-type door struct {
-	client *http.Client
-	server *process
-}
+// door is the client of a server that speaks crush's native API over a Unix socket.
+type door struct{ client *http.Client }
+
+// urlOf is where the server has a key.
+func urlOf(key string) string { return "http://crush/api/v1/forks/default/kv/" + key }
 
 func (d *door) Put(ctx context.Context, key string, value []byte) error {
-	return call(ctx, d.client, http.MethodPut, "http://crush/api/v1/forks/default/kv/"+key, value)
+	return call(ctx, d.client, http.MethodPut, urlOf(key), value)
+}
+
+func (d *door) Get(ctx context.Context, key string) ([]byte, error) {
+	return answer(ctx, d.client, http.MethodGet, urlOf(key), nil)
 }
 
 func (d *door) Close() error {
 	d.client.CloseIdleConnections()
-	return d.server.stop()
-}
-
-// openSelf returns an opener for a server that is a command of this program.
-func openSelf(command string) open {
-	return func(ctx context.Context, dir string, clients int) (load.Putter, error) {
-		p, socket, err := startSelf(ctx, command, "unix", dir+"/self.sock", dir+"/store")
-		if err != nil {
-			return nil, err
-		}
-		return &door{client: unixClient(socket, clients), server: p}, nil
-	}
-}
-
-// openCrush returns an opener for the daemon in program.
-func openCrush(program string) open {
-	return func(ctx context.Context, dir string, clients int) (load.Putter, error) {
-		p, err := startCrush(ctx, program, dir, "off")
-		if err != nil {
-			return nil, err
-		}
-		return &door{client: unixClient(socketIn(dir), clients), server: p}, nil
-	}
+	return nil
 }

@@ -57,9 +57,10 @@ func hopping(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Printf("a write of 200 B on one node until a read on another shows it; %d one after another\n", h.writes)
-	t.print("ms, median", "go-ds-crdt")
-	h.slow.print("ms, 99th", "go-ds-crdt")
-	return nil
+	if err := r.show("ms until another node shows a write", "median", t, "ms, median", "go-ds-crdt"); err != nil {
+		return err
+	}
+	return r.show("ms until another node shows a write", "99th percentile", h.slow, "ms, 99th", "go-ds-crdt")
 }
 
 // relatives is the contestant go-ds-crdt.

@@ -48,7 +48,9 @@ func joining(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Printf("a new node joins one with %d revisions of 200 B of %d keys\n", j.revisions, min(j.keys, j.revisions))
-	t.print("revisions/s")
+	if err := r.show("revisions/s that a new node gets", fmt.Sprint(j.revisions), t, "revisions/s"); err != nil {
+		return err
+	}
 	j.memory.print("MB at the peak")
 	j.busy.print("µs of CPU a revision")
 	return j.interrupted(ctx, old, whole, killed)

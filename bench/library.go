@@ -2,8 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/syndtr/goleveldb/leveldb"
@@ -15,6 +16,21 @@ import (
 	"crush/dag"
 	"crush/rpc"
 )
+
+// open makes a fresh putter in an empty directory, for the given number of clients.
+type open func(ctx context.Context, dir string, clients int) (load.Putter, error)
+
+// contest makes a contestant of a putter; its figure is puts a second.
+func contest(name string, l load.Load, open open) contestant {
+	return contestant{name, func(ctx context.Context, dir string) (float64, error) {
+		p, err := open(ctx, dir, l.Clients)
+		if err != nil {
+			return 0, err
+		}
+		rate, err := l.Drive(ctx, p)
+		return rate, errors.Join(err, p.Close())
+	}}
+}
 
 // library compares stores inside one process: durable puts of 256 bytes by 64 and by 256 goroutines.
 func library(ctx context.Context, args []string) error {
@@ -32,8 +48,9 @@ func library(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("%d goroutines\n", waiters)
-		t.print("puts/s", "goleveldb")
+		if err := r.show("puts/s in one process, by goroutines", strconv.Itoa(waiters), t, "puts/s", "goleveldb"); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -99,6 +116,8 @@ func (l *level) commit() {
 		w.done <- err
 	}
 }
+
+func (l *level) Get(_ context.Context, key string) ([]byte, error) { return l.db.Get([]byte(key), nil) }
 
 func (l *level) Close() error { return l.db.Close() }
 

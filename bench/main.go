@@ -29,6 +29,7 @@ import (
 
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"puts":    puts,
+	"gets":    gets,
 	"library": library,
 	"heads":   heads,
 	"loop":    loop,
@@ -39,6 +40,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"pair":    pairing,
 	"join":    joining,
 	"catchup": catchup,
+	"plot":    plot,
 
 	// Contestants that bench starts as processes of their own.
 	serveEmpty: runEmpty,
@@ -49,7 +51,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run . puts|library|heads|loop|idle|forks|merge|hop|pair|join|catchup [-h]")
+		fmt.Fprintln(os.Stderr, "usage: go run . puts|gets|library|heads|loop|idle|forks|merge|hop|pair|join|catchup|plot [-h]")
 		os.Exit(2)
 	}
 	err := commands[os.Args[1]](ctx, os.Args[2:])

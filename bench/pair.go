@@ -104,7 +104,9 @@ func pairing(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Printf("%d revisions of 200 B (go-ds-crdt, puts: %d) written on one node, until both have them on disk\n", p.all.n, p.few.n)
-	t.print("revisions/s", "go-ds-crdt, puts", "go-ds-crdt, batches")
+	if err := r.show("revisions/s on two nodes", "durable on both", t, "revisions/s", "go-ds-crdt, puts", "go-ds-crdt, batches"); err != nil {
+		return err
+	}
 	p.busy.print("µs of CPU a revision, both nodes")
 	return nil
 }
@@ -191,7 +193,7 @@ func (p *pairs) daemons(ctx context.Context, dir, name string, b burst, load fun
 func (p *pairs) ourPuts(ctx context.Context, dir string) (float64, error) {
 	const name, clients = "crush, puts", 64
 	return p.daemons(ctx, dir, name, p.all, func(ctx context.Context, a *member) error {
-		d := door{client: unixClient(socketIn(a.data), clients)}
+		d := door{unixClient(socketIn(a.data), clients)}
 		defer d.client.CloseIdleConnections()
 		return p.all.write(ctx, name, clients, 1, func(ctx context.Context, i int64) error { return d.Put(ctx, keyOf(i), fresh(i)) })
 	})

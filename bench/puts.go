@@ -4,52 +4,71 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"crush/bench/load"
 )
 
-// open makes a fresh putter in an empty directory, for the given number of clients.
-type open func(ctx context.Context, dir string, clients int) (load.Putter, error)
-
-// contest makes a contestant of a putter; its figure is puts a second.
-func contest(name string, l load.Load, open open) contestant {
-	return contestant{name, func(ctx context.Context, dir string) (float64, error) {
-		p, err := open(ctx, dir, l.Clients)
-		if err != nil {
-			return 0, err
-		}
-		rate, err := l.Drive(ctx, p)
-		return rate, errors.Join(err, p.Close())
-	}}
-}
-
-// puts compares servers: durable puts of 256 bytes by 64 clients.
+// puts compares servers: durable puts of 256 bytes by some numbers of clients.
 func puts(ctx context.Context, args []string) error {
 	l := load.Load{WarmUp: time.Second, Size: 256}
+	clients := counts{64}
 	r, err := begin("puts", args, func(flags *flag.FlagSet) {
-		flags.IntVar(&l.Clients, "clients", 64, "clients at a time")
+		flags.Var(&clients, "clients", "clients at a time; several numbers, with commas, make a table each")
 		flags.DurationVar(&l.Length, "length", 5*time.Second, "length of a round")
 	})
 	if err != nil {
 		return err
 	}
 	defer r.end()
-	etcd, err := r.build(ctx, "etcd", ".", "./peers/etcd")
+	servers, err := r.servers(ctx)
 	if err != nil {
 		return err
 	}
-	contestants := []contestant{contestEtcd(etcd, l), contest("empty handler", l, openSelf(serveEmpty)), contest("goleveldb over http", l, openSelf(serveLevel))}
-	contestants, err = r.withCrush(ctx, contestants, func(program string) contestant {
-		return contest("crush", l, openCrush(program))
-	})
-	if err != nil {
-		return err
+	servers = append(servers, ofSelf("empty handler", serveEmpty))
+	for _, n := range clients {
+		l.Clients = n
+		var contestants []contestant
+		for _, s := range servers {
+			contestants = append(contestants, contestant{s.name, func(ctx context.Context, dir string) (float64, error) {
+				p, err := s.start(ctx, dir)
+				if err != nil {
+					return 0, err
+				}
+				rate, err := s.drive(ctx, dir, l)
+				return rate, errors.Join(err, p.stop())
+			}})
+		}
+		t, err := r.race(ctx, contestants)
+		if err != nil {
+			return err
+		}
+		if err := r.show("puts/s by clients", strconv.Itoa(n), t, "puts/s", "etcd", "empty handler", "goleveldb over http"); err != nil {
+			return err
+		}
 	}
-	t, err := r.race(ctx, contestants)
-	if err != nil {
-		return err
+	return nil
+}
+
+// counts is a flag of numbers with commas between them.
+type counts []int
+
+func (c *counts) String() string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(*c), " ", ","), "[]")
+}
+
+// Set implements flag.Value.
+func (c *counts) Set(text string) error {
+	*c = nil
+	for field := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(field)
+		if err != nil || n < 1 {
+			return fmt.Errorf("%q is not a number from 1 on", field)
+		}
+		*c = append(*c, n)
 	}
-	t.print("puts/s", "etcd", "empty handler", "goleveldb over http")
 	return nil
 }

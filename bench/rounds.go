@@ -132,6 +132,8 @@ type run struct {
 	rounds int
 	tmp    string // the run's directory, removed by end
 	crush  string // the daemon's program; empty: build it; "none": leave it out
+	before string // another one, to compare with; empty for none
+	report string // file that gets the figures too; empty for none
 }
 
 // begin parses the flags that all commands have, and those that define adds, and makes the run's directory.
@@ -141,6 +143,8 @@ func begin(name string, args []string, define func(*flag.FlagSet)) (*run, error)
 	flags.IntVar(&r.rounds, "rounds", 5, "rounds of each contestant")
 	parent := flags.String("dir", "", "where stores are put (default: the system's directory for temporary files)")
 	flags.StringVar(&r.crush, "crush", "", "the crush program to measure, or none (default: build it from the sources)")
+	flags.StringVar(&r.before, "before", "", "an older crush program, to take part beside it (puts, gets)")
+	flags.StringVar(&r.report, "report", "", "a file to which the figures of puts, library, gets, hop, pair, join and catchup are appended")
 	define(flags)
 	if err := flags.Parse(args); err != nil {
 		return nil, err

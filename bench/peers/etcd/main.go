@@ -2,7 +2,7 @@
 // is built on, both register a protobuf file of the name rpc.proto: a program that links both panics at its start.
 //
 //	etcd serve DIR          a one-member etcd in DIR, until SIGTERM; prints a line when it is ready
-//	etcd drive FLAGS DIR    puts on the server of DIR, by the flags of package load; prints puts a second
+//	etcd drive FLAGS DIR    a load on the server of DIR, by the flags of package load; prints how many a second
 package main
 
 import (
@@ -22,19 +22,10 @@ import (
 	"crush/bench/load"
 )
 
-var commands = map[string]func(ctx context.Context, args []string) error{"serve": serve, "drive": drive}
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) < 3 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: etcd serve DIR | etcd drive FLAGS DIR")
-		os.Exit(2)
-	}
-	if err := commands[os.Args[1]](ctx, os.Args[2:]); err != nil {
-		fmt.Fprintln(os.Stderr, "etcd:", err)
-		os.Exit(1)
-	}
+	os.Exit(load.Main(ctx, "etcd", serve, connect))
 }
 
 // serve runs etcd with its defaults: every put is in a synced log before it is answered. Clients find it at the
@@ -71,32 +62,27 @@ func serve(ctx context.Context, args []string) error {
 
 func socketIn(dir string) string { return dir + "/client.sock" }
 
-// store is a putter over etcd's own client.
+// store is etcd's own client. Its reads are linearizable, the default: they ask the leader, which is this member.
 type store struct{ *clientv3.Client }
+
+func connect(ctx context.Context, dir string) (load.Putter, error) {
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{"unix://" + socketIn(dir)},
+		Logger:    zap.NewNop(),
+		Context:   ctx,
+	})
+	return store{client}, err
+}
 
 func (s store) Put(ctx context.Context, key string, value []byte) error {
 	_, err := s.Client.Put(ctx, key, string(value))
 	return err
 }
 
-// drive puts the load of args on a server and prints what came of it.
-func drive(ctx context.Context, args []string) error {
-	l, rest, err := load.Parse(args)
-	if err != nil || len(rest) != 1 {
-		return errors.Join(err, errors.New("drive: want flags and a directory"))
+func (s store) Get(ctx context.Context, key string) ([]byte, error) {
+	got, err := s.Client.Get(ctx, key)
+	if err != nil || len(got.Kvs) == 0 {
+		return nil, err
 	}
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{"unix://" + socketIn(rest[0])},
-		Logger:    zap.NewNop(),
-		Context:   ctx,
-	})
-	if err != nil {
-		return err
-	}
-	rate, err := l.Drive(ctx, store{client})
-	if err = errors.Join(err, client.Close()); err != nil {
-		return err
-	}
-	_, err = fmt.Println(rate)
-	return err
+	return got.Kvs[0].Value, nil
 }
