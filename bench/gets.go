@@ -49,10 +49,10 @@ func gets(ctx context.Context, args []string) error {
 		return err
 	}
 	return errors.Join(
-		r.show("gets/s", "64 clients", hot, "gets/s", "etcd", "goleveldb over http"),
-		r.show("gets/s", "cold, 1 client", g.first, "gets/s", "etcd", "goleveldb over http"),
-		r.show("restart", "s to ready", g.start, "s", "etcd", "goleveldb over http"),
-		r.show("memory", "MB after the gets", g.memory, "MB", "etcd", "goleveldb over http"),
+		r.show("gets/s", "64 clients", hot, "gets/s", "etcd", "goleveldb over http", "crush before"),
+		r.show("gets/s", "cold, 1 client", g.first, "gets/s", "etcd", "goleveldb over http", "crush before"),
+		r.show("restart", "s to ready", g.start, "s", "etcd", "goleveldb over http", "crush before"),
+		r.show("memory", "MB after the gets", g.memory, "MB", "etcd", "goleveldb over http", "crush before"),
 	)
 }
 

@@ -44,11 +44,17 @@ func library(ctx context.Context, args []string) error {
 	defer r.end()
 	for _, waiters := range []int{64, 256} {
 		l := load.Load{Clients: waiters, WarmUp: time.Second, Length: length, Size: 256}
-		t, err := r.race(ctx, []contestant{contest("goleveldb", l, openLevel), contest("crush", l, openReplica)})
+		var written batches
+		t, err := r.race(ctx, []contestant{
+			contest("goleveldb", l, openLevel),
+			contest("crush", l, openReplica),
+			{"crush, noting", written.note(l)},
+			{sameBatches, written.replay},
+		})
 		if err != nil {
 			return err
 		}
-		if err := r.show("puts/s in one process, by goroutines", strconv.Itoa(waiters), t, "puts/s", "goleveldb"); err != nil {
+		if err := r.show("puts/s in one process, by goroutines", strconv.Itoa(waiters), t, "puts/s", "goleveldb", sameBatches); err != nil {
 			return err
 		}
 	}
@@ -137,4 +143,61 @@ func openStore(ctx context.Context, dir string, key dag.NodeKey) (replica, error
 func (r replica) Put(ctx context.Context, key string, value []byte) error {
 	_, err := r.Replica.Put(ctx, rpc.PutRequest{KeyRef: rpc.KeyRef{Key: key}, Value: value})
 	return err
+}
+
+// sameBatches is the contestant that writes to goleveldb what crush has written.
+const sameBatches = "goleveldb, crush's batches"
+
+// batches is what crush has written in a round, and how many puts that were.
+type batches struct {
+	all  []*dag.Batch
+	puts float64
+}
+
+// noting is a store that keeps a copy of each batch.
+type noting struct {
+	dag.Store
+	kept *batches
+}
+
+func (n noting) Write(b *dag.Batch, sync bool) error {
+	var kept dag.Batch
+	if err := b.Each(kept.Put, kept.Delete); err != nil {
+		return err
+	}
+	n.kept.all = append(n.kept.all, &kept)
+	return n.Store.Write(b, sync)
+}
+
+// note drives crush on a store that notes what is written. Its figure is lower than crush's for the copies.
+func (bs *batches) note(l load.Load) func(ctx context.Context, dir string) (float64, error) {
+	return func(ctx context.Context, dir string) (float64, error) {
+		db, err := dag.OpenLevelDB(dir, false)
+		if err != nil {
+			return 0, err
+		}
+		bs.all = nil
+		p, err := daemon.OpenReplica(ctx, daemon.ReplicaConfig{Store: noting{db, bs}, Key: localKey(), Name: "bench"})
+		if err != nil {
+			return 0, err
+		}
+		rate, err := l.Drive(ctx, replica{p})
+		bs.puts = float64(p.Graph().Stats().Revisions)
+		return rate, errors.Join(err, p.Close())
+	}
+}
+
+// replay writes the same batches to another LevelDB, one after another, each synced: crush without crush.
+func (bs *batches) replay(_ context.Context, dir string) (float64, error) {
+	db, err := dag.OpenLevelDB(dir, false)
+	if err != nil {
+		return 0, err
+	}
+	from := time.Now()
+	for _, b := range bs.all {
+		if err := db.Write(b, true); err != nil {
+			return 0, errors.Join(err, db.Close())
+		}
+	}
+	return bs.puts / time.Since(from).Seconds(), db.Close()
 }

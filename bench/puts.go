@@ -46,7 +46,7 @@ func puts(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		if err := r.show("puts/s by clients", strconv.Itoa(n), t, "puts/s", "etcd", "empty handler", "goleveldb over http"); err != nil {
+		if err := r.show("puts/s by clients", strconv.Itoa(n), t, "puts/s", "etcd", "empty handler", "goleveldb over http", "crush before"); err != nil {
 			return err
 		}
 	}
