@@ -16,7 +16,9 @@
 // else, and whatever breaks off, is an [Error] that names line and commit.
 //
 //   - D of a path also removes everything below it; M and C of a path remove
-//     everything below it, and files where it needs directories.
+//     everything below it, and files where it needs directories. Where a commit
+//     has put files below what was a file before it, D, R and C of that path mean
+//     the file: git fast-export writes so, and git fast-import loses the files.
 //   - The value of a symbolic link is its target. Executable bits are ignored.
 //   - A submodule has no value: its path is empty. Submodules are counted.
 //   - N, and commits on refs below refs/notes/, are ignored.

@@ -180,6 +180,9 @@ func (e *editor) move(from, to string, keep bool) error {
 	if !ok {
 		return fmt.Errorf("there is no %s to rename or copy", quoteLine([]byte(from)))
 	}
+	if was, gave := e.gaveWay(from, en); gave {
+		en, keep = entry{blob: was}, true
+	}
 	if from == to {
 		return nil
 	}
@@ -207,6 +210,15 @@ func (en entry) disowned() entry {
 	return entry{dir: next}
 }
 
+// gaveWay reports whether a path was a file before the commit and is a directory
+// by now, because the commit has put files below it. git fast-export names those
+// first, and then deletes or renames the file; git fast-import takes that for the
+// new directory.
+func (e *editor) gaveWay(path string, now entry) (was Blob, gave bool) {
+	was, touched := e.before[path]
+	return was, touched && was != absent && now.dir != nil
+}
+
 // apply makes the changes of a commit.
 func (e *editor) apply(ch *Change) error {
 	switch ch.Op {
@@ -217,7 +229,10 @@ func (e *editor) apply(ch *Change) error {
 		}
 		e.put(ch.Path, entry{blob: ch.Blob})
 	case OpDelete:
-		e.remove(ch.Path)
+		en, _ := e.tree.find(ch.Path)
+		if _, gave := e.gaveWay(ch.Path, en); !gave {
+			e.remove(ch.Path)
+		}
 	case OpDeleteAll:
 		e.removeAll()
 	case OpRename, OpCopy:
