@@ -294,6 +294,10 @@ func (w *gitWriter) add(ctx context.Context, s *gitstream.Step) error {
 	if err != nil {
 		return err
 	}
+	if s.Kind == gitstream.StepCommit && len(from)+len(s.Writes) == 0 {
+		w.done.Empty++ // a merge of commits that change nothing
+		return nil
+	}
 	change, err := w.change(s, from)
 	if err != nil {
 		return err
@@ -309,8 +313,9 @@ func (w *gitWriter) add(ctx context.Context, s *gitstream.Step) error {
 	return w.send(ctx, rpc.Claim{Author: rpc.Author(w.p.flags.author)})
 }
 
-// from finds where the other commits of a step are. If that is not known yet,
-// what is under way is waited for.
+// from finds where the other commits of a step are; one that changes nothing is
+// where those before it are, perhaps on the line of the step. If a place is not
+// known yet, what is under way is waited for.
 func (w *gitWriter) from(ctx context.Context, s *gitstream.Step) (from []rpc.SeriesPlace, err error) {
 	for _, c := range s.From {
 		for ; c != nil; c = w.plan.Previous(c) {
@@ -323,7 +328,9 @@ func (w *gitWriter) from(ctx context.Context, s *gitstream.Step) (from []rpc.Ser
 				}
 			}
 			if place, ok := w.places[c]; ok {
-				from = append(from, place)
+				if s.Kind == gitstream.StepFork || s.Line == nil || place.Fork != s.Line.Fork {
+					from = append(from, place)
+				}
 				break
 			}
 		}
