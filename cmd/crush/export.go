@@ -132,8 +132,8 @@ func (e *refusedError) Error() string { return e.why }
 type treeWriter struct {
 	root *os.Root
 	// files are the paths written in this run that later keys could need as
-	// directories.
-	files map[string]bool
+	// directories; each starts with the one before it.
+	files []string
 }
 
 // pathOf returns the path of a key, refused if it has none.
@@ -196,11 +196,13 @@ func ignoreMissing(err error) error {
 	return err
 }
 
+// note remembers a file that was written, and forgets those below whose path no
+// key comes any more: '0' follows on '/'.
 func (w *treeWriter) note(name string) {
-	if w.files == nil {
-		w.files = map[string]bool{}
+	for n := len(w.files); n > 0 && name >= w.files[n-1]+"0"; n-- {
+		w.files = w.files[:n-1]
 	}
-	w.files[name] = true
+	w.files = append(w.files, name)
 }
 
 // makeRoom makes the directories of a path. Links on the way are followed
@@ -211,7 +213,7 @@ func (w *treeWriter) makeRoom(name string) error {
 		above = append(above, dir)
 	}
 	for _, dir := range slices.Backward(above) {
-		if w.files[dir] {
+		if slices.Contains(w.files, dir) {
 			return &refusedError{fmt.Sprintf("the key %s is a file there", dir)}
 		}
 		info, err := w.root.Stat(dir)

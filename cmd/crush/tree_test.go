@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -153,5 +155,45 @@ func TestCursorFile(t *testing.T) {
 	}
 	if err := writeCursor(filepath.Join(file, "below"), "x"); err == nil {
 		t.Error("a cursor was written below a file")
+	}
+}
+
+// TestTreeWriterForgets: what is remembered of the files of an export does not
+// grow with their number, and is enough.
+func TestTreeWriterForgets(t *testing.T) {
+	root, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	var keys []string
+	for i := range 300 {
+		keys = append(keys, fmt.Sprintf("d/%d", i), fmt.Sprintf("d/%d-", i), fmt.Sprintf("e%d/%d", i, i))
+	}
+	keys = append(keys, "a", "a!", "a!/1", "a-b", "a.b", "a.b!", "a/b", "a0", "d", "d!", "d/1/x", "d/1-/x", "d/299/x")
+	slices.Sort(keys)
+	w := treeWriter{root: root}
+	var refused []string
+	for _, key := range keys {
+		_, err := w.write(key, []byte("v"))
+		if _, ok := errors.AsType[*refusedError](err); ok {
+			refused = append(refused, key)
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if len(w.files) > 4 {
+			t.Fatalf("at %s: %d files are remembered: %q", key, len(w.files), w.files)
+		}
+	}
+	var want []string
+	for _, key := range keys {
+		if slices.ContainsFunc(keys, func(k string) bool {
+			return strings.HasPrefix(key, k+"/") && !slices.Contains(want, k)
+		}) {
+			want = append(want, key)
+		}
+	}
+	if !slices.Equal(refused, want) || len(want) < 10 {
+		t.Errorf("refused %q, want %q", refused, want)
 	}
 }
