@@ -279,17 +279,22 @@ func (w *workspace) writeClock(l *line, a *applying) {
 // writeBlock writes the block itself, long payloads apart, and its arrival.
 func (w *workspace) writeBlock(a *applying) {
 	at := loc{line: a.past.line, seq: a.past.seq}
-	a.rec.bundle = a.p.encode(inlineMax)
-	w.batch.Put(blockKey(at.line, at.seq), a.rec.encode())
-	for i, r := range a.p.revs {
-		if r.Size > inlineMax {
-			at.index = uint32(i)
-			w.batch.Put(payloadKey(at), a.p.payloads[i])
-		}
-	}
+	putBlock(&w.batch, at, &a.rec, a.p)
 	w.batch.Put(lsnKey(tagArrival, a.rec.lsn), encodeArrival(at, w.state.trail))
 	for fork, what := range a.touched {
 		w.batch.Put(forkLogKey(fork, a.rec.lsn), encodeForkLog(at.line, what))
+	}
+}
+
+// putBlock writes a block and what is known of it, long payloads apart.
+func putBlock(b *Batch, at loc, rec *blockRecord, p *parcel) {
+	rec.bundle = p.encode(inlineMax)
+	b.Put(blockKey(at.line, at.seq), rec.encode())
+	for i, r := range p.revs {
+		if r.Size > inlineMax {
+			at.index = uint32(i)
+			b.Put(payloadKey(at), p.payloads[i])
+		}
 	}
 }
 
