@@ -170,7 +170,7 @@ func TestRunFails(t *testing.T) {
 func TestVerifyData(t *testing.T) {
 	dir := filepath.Join(shortDir(t), "d")
 	found := func() (n int, err error) {
-		for _, e := range VerifyData(t.Context(), dir) {
+		for _, e := range VerifyData(t.Context(), dir, nil) {
 			if e != nil {
 				return n, e
 			}
@@ -193,7 +193,7 @@ func TestVerifyData(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for f, err := range node.client.Verify(t.Context()) {
+	for f, err := range node.client.Verify(t.Context(), nil) {
 		t.Errorf("asked of the daemon: %v, %v", f, err)
 	}
 	if _, err := found(); err == nil {

@@ -18,7 +18,7 @@ func DefaultListen() []string { return p2p.DefaultListen() }
 // newHost makes the node's line to the others; it does nothing until it runs.
 func newHost(c Config, dir *directory, g *dag.Graph) (*p2p.Host, error) {
 	h, err := p2p.New(p2p.Config{
-		Key: dir.key, State: g, Blocks: g, Chains: g, Gate: g, Judge: g,
+		Key: dir.key, State: g, Blocks: g, Chains: g, Gate: g, Judge: g, Bundles: g,
 		Listen: c.Listen, Announce: c.Announce, Peers: c.Peers, MDNS: c.MDNS,
 		Book: p2p.FileBook{Path: filepath.Join(dir.path, bookName)}, Logger: c.Logger,
 	})

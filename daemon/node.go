@@ -73,8 +73,45 @@ func (d *Daemon) warnings(stats dag.Stats) []string {
 }
 
 // Verify implements rpc.Node.
-func (d *Daemon) Verify(ctx context.Context) iter.Seq2[rpc.Fault, error] {
-	return faults(ctx, d.replica, d.dir.path)
+func (d *Daemon) Verify(ctx context.Context, progress rpc.Progress) iter.Seq2[rpc.Fault, error] {
+	return faults(ctx, d.replica, d.dir.path, progress)
+}
+
+// Repair implements rpc.Node.
+func (d *Daemon) Repair(ctx context.Context, progress rpc.Progress) iter.Seq2[rpc.Fault, error] {
+	return func(yield func(rpc.Fault, error) bool) {
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		var from dag.NodeID
+		fetch := func(ctx context.Context, id dag.BlockID) iter.Seq[dag.Bundle] {
+			return func(take func(dag.Bundle) bool) {
+				for node, b := range d.host.Copies(ctx, id) {
+					if from = node; !take(b) {
+						return
+					}
+				}
+			}
+		}
+		wanted := true
+		err := d.replica.Graph().Mend(ctx, fetch, dag.Progress(progress), func(m dag.Mended) {
+			f := rpc.Fault{Kind: "block", Where: fmt.Sprintf("chain %s seq %d", m.Chain.Short(), m.Seq), Repaired: m.Err == nil}
+			if !m.Block.IsZero() {
+				f.Where = "block " + m.Block.String()
+			}
+			if m.Err == nil {
+				f.Detail = fmt.Sprintf("%s; repaired with the copy of %s", m.Was, d.replica.nodeName(from))
+				d.config.Logger.Info("damaged block repaired", "block", m.Block.String(), "was", m.Was.Error(), "from", from.String())
+			} else {
+				f.Detail = fmt.Sprintf("%s; not repaired: %s", m.Was, m.Err)
+			}
+			if wanted = wanted && yield(f, nil); !wanted {
+				stop()
+			}
+		})
+		if err != nil && wanted {
+			yield(rpc.Fault{}, outward(err))
+		}
+	}
 }
 
 func invalid(format string, args ...any) error {

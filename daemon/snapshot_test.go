@@ -147,7 +147,7 @@ func TestRestoreAgain(t *testing.T) {
 	if err != nil || got.Blocks != 3 || !got.NewIdentity || got.Member {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for f, err := range VerifyData(t.Context(), dir) {
+	for f, err := range VerifyData(t.Context(), dir, nil) {
 		t.Errorf("%+v, %v", f, err)
 	}
 	if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 1 {

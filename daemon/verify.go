@@ -25,9 +25,9 @@ func Identity(dir string) (id dag.NodeID, made bool, err error) {
 }
 
 // VerifyData checks a data directory that no daemon uses, under its lock.
-func VerifyData(ctx context.Context, dir string) iter.Seq2[rpc.Fault, error] {
+func VerifyData(ctx context.Context, dir string, progress rpc.Progress) iter.Seq2[rpc.Fault, error] {
 	return func(yield func(rpc.Fault, error) bool) {
-		if err := verifyData(ctx, dir, yield); err != nil {
+		if err := verifyData(ctx, dir, progress, yield); err != nil {
 			yield(rpc.Fault{}, err)
 		}
 	}
@@ -36,7 +36,7 @@ func VerifyData(ctx context.Context, dir string) iter.Seq2[rpc.Fault, error] {
 // errStop says that the consumer has heard enough.
 var errStop = errors.New("the consumer stopped")
 
-func verifyData(ctx context.Context, path string, yield func(rpc.Fault, error) bool) (err error) {
+func verifyData(ctx context.Context, path string, progress rpc.Progress, yield func(rpc.Fault, error) bool) (err error) {
 	dir, err := openExisting(path)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func verifyData(ctx context.Context, path string, yield func(rpc.Fault, error) b
 		return err
 	}
 	defer func() { err = errors.Join(err, closeReplica(dir, r)) }()
-	for f, err := range faults(ctx, r, dir.path) {
+	for f, err := range faults(ctx, r, dir.path, progress) {
 		if err != nil {
 			return err
 		}
@@ -74,13 +74,13 @@ const scratchPrefix = "verify-"
 
 // faults checks everything that a replica has stored, computing every index
 // again in a scratch directory.
-func faults(ctx context.Context, r *Replica, dir string) iter.Seq2[rpc.Fault, error] {
+func faults(ctx context.Context, r *Replica, dir string, progress rpc.Progress) iter.Seq2[rpc.Fault, error] {
 	return func(yield func(rpc.Fault, error) bool) {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		wanted := true
 		err := withScratch(dir, func(scratch dag.Store) error {
-			return r.Graph().Check(ctx, scratch, nil, func(f dag.Fault) {
+			return r.Graph().Check(ctx, scratch, dag.Progress(progress), func(f dag.Fault) {
 				if wanted = wanted && yield(rpc.Fault{Kind: f.Kind, Where: f.Where, Detail: f.Detail}, nil); !wanted {
 					stop()
 				}

@@ -39,6 +39,8 @@ type Config struct {
 	Gate   Gate
 	Judge  Judge // nil: signatures are checked when blocks are applied, not before gossip passes them on
 
+	Bundles Bundles // nil: peers that ask for a single block are not answered
+
 	Listen   []string // multiaddrs; nil: DefaultListen; empty: none
 	Announce []string // multiaddrs told to peers besides those listened on
 	Peers    []string // multiaddrs with /p2p/ID that are dialled for ever
@@ -250,6 +252,9 @@ func (h *Host) open(ctx context.Context) error {
 	node.SetStreamHandler(syncProtocol, func(s network.Stream) { h.answer(ctx, s) })
 	node.SetStreamHandler(heldProtocol, func(s network.Stream) { h.answerHeld(ctx, s) })
 	node.SetStreamHandler(peersProtocol, h.answerPeers)
+	if h.cfg.Bundles != nil {
+		node.SetStreamHandler(blockProtocol, h.answerBlock)
+	}
 	var failed []error
 	for _, a := range h.cfg.Listen {
 		addr, err := ma.NewMultiaddr(a)

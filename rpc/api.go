@@ -525,7 +525,12 @@ type Fault struct {
 	Kind   string `json:"kind"`
 	Where  string `json:"where"`
 	Detail string `json:"detail"`
+	// Repaired is true if it is one no more.
+	Repaired bool `json:"repaired,omitempty"`
 }
+
+// Progress is told how much of a long work is done; nil for nobody.
+type Progress func(done, total uint64)
 
 // Values reads and writes single keys.
 type Values interface {
@@ -574,8 +579,12 @@ type Node interface {
 	// RemoveMember removes a member, named by its id or its name.
 	RemoveMember(ctx context.Context, who string, c Claim) (MemberChange, error)
 	Join(ctx context.Context, r JoinRequest) (Joined, error)
-	// Verify checks the whole store and yields every fault.
-	Verify(ctx context.Context) iter.Seq2[Fault, error]
+	// Verify checks the whole store and yields every fault. Progress is called
+	// from within the loop.
+	Verify(ctx context.Context, progress Progress) iter.Seq2[Fault, error]
+	// Repair takes good copies of blocks that are damaged from other nodes, and
+	// yields each that was.
+	Repair(ctx context.Context, progress Progress) iter.Seq2[Fault, error]
 }
 
 // Archives moves the whole history of a cluster into a file and back. The file

@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"iter"
 	"net/http"
 )
@@ -41,6 +43,33 @@ func (c *Client) Join(ctx context.Context, r JoinRequest) (Joined, error) {
 }
 
 // Verify implements [Node].
-func (c *Client) Verify(ctx context.Context) iter.Seq2[Fault, error] {
-	return lines[Fault](ctx, c, request{method: http.MethodGet, path: "/api/v1/verify"})
+func (c *Client) Verify(ctx context.Context, progress Progress) iter.Seq2[Fault, error] {
+	return c.faults(ctx, request{method: http.MethodGet, path: "/api/v1/verify"}, progress)
+}
+
+// Repair implements [Node].
+func (c *Client) Repair(ctx context.Context, progress Progress) iter.Seq2[Fault, error] {
+	return c.faults(ctx, request{method: http.MethodPost, path: "/api/v1/repair"}, progress)
+}
+
+// faults yields the faults of an answer, and tells progress of the lines
+// between them.
+func (c *Client) faults(ctx context.Context, r request, progress Progress) iter.Seq2[Fault, error] {
+	r.setFlag("progress", progress != nil)
+	return func(yield func(Fault, error) bool) {
+		for line, err := range lines[json.RawMessage](ctx, c, r) {
+			var f Fault
+			var p progressLine
+			if err == nil {
+				err = errors.Join(decodeAnswer(line, &f), decodeAnswer(line, &p))
+			}
+			if err == nil && p.Total > 0 {
+				progress(p.Done, p.Total)
+				continue
+			}
+			if !yield(f, err) || err != nil {
+				return
+			}
+		}
+	}
 }

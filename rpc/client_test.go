@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -239,23 +240,48 @@ func TestClientNode(t *testing.T) {
 	if j, err := c.Join(ctx, JoinRequest{Address: "/ip4/127.0.0.1", Discard: true}); err != nil || j.Blocks != 3 || !r.fake.last.(JoinRequest).Discard {
 		t.Errorf("got %+v, %v", j, err)
 	}
-	for range c.Verify(ctx) {
-		t.Error("a fault in a clean store")
-	}
-	r.fake.faults = []Fault{{"block", "a", "b"}, {"key", "c", "d"}}
-	var got []Fault
-	for f, err := range c.Verify(ctx) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, f)
-	}
-	if !slices.Equal(got, r.fake.faults) {
-		t.Errorf("got %v", got)
-	}
 	r.fake.hook = func(context.Context) error { return errors.New("starting") }
 	if err := c.Ready(ctx); !errors.Is(err, ErrNotHere) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestClientFaults(t *testing.T) {
+	r := serve(t, nil)
+	ctx, c := t.Context(), r.client
+	for range c.Verify(ctx, nil) {
+		t.Error("a fault in a clean store")
+	}
+	r.fake.faults = []Fault{{Kind: "block", Where: "a", Detail: "b"}, {Kind: "key", Where: "c", Detail: "d"}}
+	told := 0
+	count := func(done, total uint64) {
+		if told++; total != 1000 || done != uint64(told)*10 {
+			t.Errorf("told for the %d. time of %d of %d", told, done, total)
+		}
+	}
+	for _, find := range []func(context.Context, Progress) iter.Seq2[Fault, error]{c.Verify, c.Repair} {
+		for _, progress := range []Progress{nil, count} {
+			var got []Fault
+			for f, err := range find(ctx, progress) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.Repaired = false
+				got = append(got, f)
+			}
+			if !slices.Equal(got, r.fake.faults) {
+				t.Errorf("got %v", got)
+			}
+		}
+		if told != 100 {
+			t.Errorf("progress was told %d times", told)
+		}
+		told = 0
+	}
+	for f := range c.Repair(ctx, nil) {
+		if !f.Repaired {
+			t.Errorf("got %v", f)
+		}
 	}
 }
 

@@ -484,8 +484,24 @@ func (f *fake) Join(_ context.Context, r JoinRequest) (Joined, error) {
 	return j, nil
 }
 
-func (f *fake) Verify(context.Context) iter.Seq2[Fault, error] {
+func (f *fake) Repair(ctx context.Context, progress Progress) iter.Seq2[Fault, error] {
 	return func(yield func(Fault, error) bool) {
+		for fault := range f.Verify(ctx, progress) {
+			fault.Repaired = true
+			if !yield(fault, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *fake) Verify(_ context.Context, progress Progress) iter.Seq2[Fault, error] {
+	return func(yield func(Fault, error) bool) {
+		for i := range uint64(1000) {
+			if progress != nil {
+				progress(i+1, 1000)
+			}
+		}
 		for _, fault := range f.faults {
 			if !yield(fault, nil) {
 				return

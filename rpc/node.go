@@ -3,7 +3,7 @@ package rpc
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"iter"
 	"net/http"
 )
 
@@ -89,18 +89,40 @@ func (x *exchange) postJoin() error {
 	return x.writeAny(joined)
 }
 
-// getVerify writes a fault a line, as they are found.
-func (x *exchange) getVerify() error {
+func (x *exchange) getVerify() error { return x.writeFaults(x.Service.Node.Verify) }
+
+func (x *exchange) postRepair() error { return x.writeFaults(x.Service.Node.Repair) }
+
+// progressLine stands between the faults if the client asks for progress.
+type progressLine struct {
+	Done  uint64 `json:"done"`
+	Total uint64 `json:"total"`
+}
+
+// writeFaults writes a fault a line, as they are found, and how far it is, a
+// hundred times at most.
+func (x *exchange) writeFaults(find func(context.Context, Progress) iter.Seq2[Fault, error]) error {
+	wanted, err := x.flag("progress")
+	if err != nil {
+		return err
+	}
 	return x.pump(contentLines, func(ctx context.Context, p *pump) error {
-		for fault, err := range x.Service.Node.Verify(ctx) {
+		var progress Progress
+		if wanted {
+			told := uint64(0)
+			progress = func(done, total uint64) {
+				if part := done * 100 / max(total, 1); part > told {
+					told = part
+					// What it fails of, the next line fails of too.
+					_ = p.write(append(mustJSON(progressLine{done, total}), '\n'))
+				}
+			}
+		}
+		for fault, err := range find(ctx, progress) {
 			if err != nil {
 				return err
 			}
-			line, err := json.Marshal(fault)
-			if err != nil {
-				return err
-			}
-			if err := p.write(append(line, '\n')); err != nil {
+			if err := p.write(append(mustJSON(fault), '\n')); err != nil {
 				return err
 			}
 		}

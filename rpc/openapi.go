@@ -31,6 +31,7 @@ var parameters = map[string]string{
 	"node":        "Only revisions of this node.",
 	"plan":        "true: only say what would be written.",
 	"prefix":      "Only keys that begin with it.",
+	"progress":    "true: say in lines of their own how far it is.",
 	"prune":       "true: delete keys below prefix that the batch does not have.",
 	"rev":         "Read the value of one revision: a CID, its distinctive part, or head~N.",
 	"since":       "Of log an RFC 3339 time; of watch now, start, an RFC 3339 time or a cursor.",

@@ -42,7 +42,7 @@ func schemaExamples() map[string][]any {
 		"Member":     {Member{Self: true}},
 		"Join":       {JoinRequest{ImportAs: "f"}},
 		"Joined":     {Joined{Import: &Import{Forks: []ImportedFork{{}}}}},
-		"Fault":      {Fault{}},
+		"Fault":      {Fault{Repaired: true}},
 		"Imported":   {Imported{}},
 
 		"SeriesEntry":    {SeriesEntry{Series: "s", Source: "s", Live: true}},

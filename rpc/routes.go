@@ -175,7 +175,13 @@ func nodeRoutes() []route {
 		},
 		{
 			method: "GET", pattern: "/api/v1/verify", id: "verify", serve: (*exchange).getVerify,
-			summary: "Checks the whole store; a fault a line, none if it is clean.", answers: []string{contentLines}, schema: "Fault",
+			summary: "Checks the whole store; a fault a line, none if it is clean. With progress, lines with done and total stand between.",
+			query:   []string{"progress"}, answers: []string{contentLines}, schema: "Fault",
+		},
+		{
+			method: "POST", pattern: "/api/v1/repair", id: "repair", serve: (*exchange).postRepair,
+			summary: "Takes good copies of damaged blocks from other nodes; a line for each block that was damaged, none if there were none.",
+			query:   []string{"progress"}, answers: []string{contentLines}, schema: "Fault",
 		},
 		{
 			method: "GET", pattern: "/api/v1/openapi.json", id: "openapi", serve: (*exchange).getOpenAPI,

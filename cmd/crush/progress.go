@@ -15,6 +15,7 @@ const progressAfter = 2 * time.Second
 type progress struct {
 	what  string
 	count atomic.Int64
+	total atomic.Int64 // 0: not known
 
 	stop chan struct{}
 	done sync.WaitGroup
@@ -41,7 +42,9 @@ func (g *progress) show(w io.Writer) {
 	defer tick.Stop()
 	for {
 		state := (progressAfter + time.Since(begun)).Round(time.Second).String()
-		if n := g.count.Load(); n > 0 {
+		if n, total := g.count.Load(), g.total.Load(); total > 0 {
+			state = fmt.Sprintf("%d of %d, %s", n, total, state)
+		} else if n > 0 {
 			state = fmt.Sprintf("%d, %s", n, state)
 		}
 		fmt.Fprintf(w, "\r%s: %s\x1b[K", g.what, state)
@@ -56,6 +59,12 @@ func (g *progress) show(w io.Writer) {
 
 // add counts n more.
 func (g *progress) add(n int) { g.count.Add(int64(n)) }
+
+// set says how much of all is done.
+func (g *progress) set(done, total uint64) {
+	g.total.Store(int64(total))
+	g.count.Store(int64(done))
+}
 
 // end stops the display and clears its line; it may be called once.
 func (g *progress) end() {

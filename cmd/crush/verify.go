@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func (p *program) verifyCommand() *cobra.Command {
-	var rebuild bool
+	var rebuild, repair bool
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check everything that is stored",
@@ -20,10 +21,14 @@ index. Exit 0 when all is clean; else every fault is listed and the exit code is
 1. The daemon is asked; with none running the data directory is checked under
 its lock.
 
+With --repair the daemon first takes good copies of blocks and values that are
+damaged from the nodes that it is connected to, while it runs.
+
 With --rebuild, for which the daemon must be stopped, every index is computed
 again from the blocks into a new store; blocks that are damaged are left out and
 listed, and come back from other nodes. The old store is kept beside it.`,
 		Example: `  crush verify
+  crush verify --repair
   crush verify --rebuild
   crush verify --data /mnt/backup/crush
   crush verify -o jsonl`,
@@ -32,10 +37,12 @@ listed, and come back from other nodes. The old store is kept beside it.`,
 			if rebuild {
 				return p.rebuild(cmd)
 			}
-			return p.verify(cmd)
+			return p.verify(cmd, repair)
 		},
 	}
+	cmd.Flags().BoolVar(&repair, "repair", false, "take good copies of what is damaged from other nodes")
 	cmd.Flags().BoolVar(&rebuild, "rebuild", false, "compute every index again from the blocks")
+	exclusive(cmd, []string{"repair", "rebuild"})
 	return cmd
 }
 
@@ -45,9 +52,9 @@ func (p *program) rebuild(cmd *cobra.Command) error {
 	if _, err := p.door(); !noDaemon(err) {
 		return errors.New("the daemon is running on this data: stop it first, then verify --rebuild")
 	}
-	g := p.startProgress("rebuilding")
+	g := p.startProgress("rebuilding blocks")
 	var faults []rpc.Fault
-	done, err := daemon.RebuildData(ctx, p.flags.data, nil, func(f rpc.Fault) { faults = append(faults, f) })
+	done, err := daemon.RebuildData(ctx, p.flags.data, g.set, func(f rpc.Fault) { faults = append(faults, f) })
 	g.end()
 	if err != nil {
 		return err
@@ -65,25 +72,33 @@ func (p *program) printFault(f rpc.Fault) {
 	p.printf("%s\n", escape(fmt.Sprintf("%s: %s: %s", f.Where, f.Kind, f.Detail)))
 }
 
-func (p *program) verify(cmd *cobra.Command) error {
+func (p *program) verify(cmd *cobra.Command, repair bool) error {
 	ctx, cancel := p.streaming(cmd.Context())
 	defer cancel()
 	door, err := p.door()
-	var faults func(func(rpc.Fault, error) bool)
 	switch {
-	case noDaemon(err):
-		faults = daemon.VerifyData(ctx, p.flags.data)
-	case err != nil:
+	case noDaemon(err) && repair:
+		return errors.New("verify --repair takes good copies from other nodes: start the daemon first")
+	case err != nil && !noDaemon(err):
 		return err
-	default:
-		faults = door.Verify(ctx)
 	}
-	g := p.startProgress("checking")
-	n := 0
+	g := p.startProgress("checking blocks")
+	faults := func(yield func(rpc.Fault, error) bool) {
+		if repair && !passFaults(door.Repair(ctx, g.set), yield) {
+			return
+		}
+		if door == nil {
+			passFaults(daemon.VerifyData(ctx, p.flags.data, g.set), yield)
+		} else {
+			passFaults(door.Verify(ctx, g.set), yield)
+		}
+	}
+	found, damaged := 0, false
 	err = printList(p, func(yield func(rpc.Fault, error) bool) {
 		for f, err := range faults {
-			if err == nil {
-				n++
+			if err == nil && !f.Repaired {
+				found++
+				damaged = damaged || f.Kind == "block" || f.Kind == "payload"
 			}
 			if !yield(f, err) {
 				return
@@ -94,10 +109,23 @@ func (p *program) verify(cmd *cobra.Command) error {
 	switch {
 	case err != nil:
 		return err
-	case n > 0:
-		return errors.New(count(n, "fault") + " found")
+	case found > 0:
+		if damaged && !repair {
+			p.note("crush verify --repair takes blocks that are damaged from other nodes")
+		}
+		return errors.New(count(found, "fault") + " found")
 	case p.format == formatText:
 		p.printf("clean\n")
 	}
 	return nil
+}
+
+// passFaults yields a list; false says that nothing more is wanted.
+func passFaults(list iter.Seq2[rpc.Fault, error], yield func(rpc.Fault, error) bool) bool {
+	for f, err := range list {
+		if !yield(f, err) || err != nil {
+			return false
+		}
+	}
+	return true
 }
