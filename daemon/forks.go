@@ -17,7 +17,7 @@ var (
 )
 
 func (r *Replica) forkInfo(f dag.Fork) rpc.ForkInfo {
-	out := rpc.ForkInfo{ID: f.ID, Name: f.Name, Labels: f.Labels, Deleted: f.Deleted, Clash: f.Clash, From: []rpc.ForkSource{}}
+	out := rpc.ForkInfo{ID: f.ID, Name: f.Name, Labels: f.Labels, Deleted: f.Deleted, Clash: f.Clash, Frozen: f.Frozen, From: []rpc.ForkSource{}}
 	for _, c := range r.graph.Contributions(f.ID) {
 		if c.From.Name == "" {
 			continue // a change that was too big for one block

@@ -137,6 +137,8 @@ func outward(err error) error {
 		code = rpc.CodeDenied
 	case errors.Is(err, dag.ErrNotFound):
 		code = rpc.CodeNotFound
+	case errors.Is(err, dag.ErrLater):
+		code = rpc.CodeNotHere
 	}
 	return &rpc.Error{Code: code, Message: err.Error(), Cause: err}
 }

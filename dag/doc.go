@@ -132,9 +132,10 @@
 //
 // Kind 0 is not used: it stands for the revisions, which have their own list.
 // An operation of an unknown kind, or with an unknown field anywhere in its
-// body, is kept and has no effect. Kinds to come name the fork that they act
-// on, if they act on one, in a field "fork" (bytes 32), so that a reader which
-// does not know the kind can tell which fork it must not write.
+// body, is kept and has no effect but one: kinds to come name the fork that they
+// act on, if they act on one, in a field "fork" (bytes 32), and a reader which
+// does not know the kind, or a field of a merge, delete, rename or restore, does
+// not write that fork, nor merges it.
 //
 // # Ids and signature
 //

@@ -3,6 +3,7 @@ package dag
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -19,7 +20,10 @@ type Fork struct {
 	// Clash says that another live fork has the same label: writes by the
 	// label alone would have to guess.
 	Clash bool
-	num   uint32
+	// Frozen says that a newer version of crush has done something to the fork
+	// that this one does not understand: it cannot be written here.
+	Frozen bool
+	num    uint32
 }
 
 // Short is the start of the fork's id, as in label~id.
@@ -37,6 +41,7 @@ type forkState struct {
 	from     numMap[supplies] // all, by the forks that they are of
 	deletes  []past           // of the blocks that delete it
 	activity map[uint32]uint64
+	frozen   bool // see forkOps.freeze
 }
 
 // forkLabel is a name that no later renaming has seen.
@@ -233,6 +238,11 @@ func (f *forkState) label() forkLabel {
 	return slices.MinFunc(f.labels, func(a, b forkLabel) int { return cmp.Or(a.order.compare(b.order), cmp.Compare(a.name, b.name)) })
 }
 
+// refusal is why a frozen fork cannot be written.
+func (f *forkState) refusal() error {
+	return fmt.Errorf("fork %q is frozen on this node, because something newer was done to it: %w", f.label().name, ErrLater)
+}
+
 // labelled returns the live forks that have a label, the one that reads serve
 // first: not revived ones before revived ones, then who got it first.
 func (t *forkTable) labelled(name string) []*forkState {
@@ -259,7 +269,7 @@ func (t *forkTable) labelled(name string) []*forkState {
 
 // describe says what people are told of a fork.
 func (t *forkTable) describe(f *forkState) Fork {
-	out := Fork{ID: f.id, Name: f.label().name, Deleted: f.deleted(), num: f.num}
+	out := Fork{ID: f.id, Name: f.label().name, Deleted: f.deleted(), Frozen: f.frozen, num: f.num}
 	for _, l := range f.labels {
 		if !slices.Contains(out.Labels, l.name) {
 			out.Labels = append(out.Labels, l.name)

@@ -20,6 +20,8 @@ type forkOps struct {
 	// found as it is applied, and known beforehand if known is set.
 	cuts  []bound
 	known bool
+	// frozen is set to a frozen fork that the operation names.
+	frozen *forkState
 }
 
 // opPlace is where an operation stands.
@@ -37,8 +39,9 @@ func (p *opPlace) order() order {
 	return order{lam: p.lam, chain: p.block.Chain, seq: p.past.seq, index: p.index, block: orderID(p.id[:])}
 }
 
-// isForkOp reports whether operations of a kind are applied here.
-func isForkOp(k OpKind) bool { return k >= OpFork && k <= OpAlias }
+// isForkOp reports whether operations of a kind are applied here: those on forks
+// and names, and those that this version does not know.
+func isForkOp(k OpKind) bool { return k != OpGenesis && k != OpChain && k != OpMember }
 
 // apply applies an operation. It returns the fork that it is activity on, 0 if
 // none, and why it is void, "" if it is not. The error is of the store.
@@ -56,22 +59,51 @@ func (o *forkOps) apply(at *opPlace, op Op) (fork uint32, void string, err error
 		return decodeApply(o, at, op, o.restore)
 	case OpTag:
 		return decodeApply(o, at, op, o.tag)
-	default:
+	case OpAlias:
 		return decodeApply(o, at, op, o.alias)
+	default:
+		return o.freeze(at, op)
 	}
 }
 
 func decodeApply[T opBody](o *forkOps, at *opPlace, op Op, f func(*opPlace, T) (uint32, string, error)) (uint32, string, error) {
 	body, err := decodeOp[T](op)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNewer) && (op.Kind == OpMerge || op.Kind == OpDelete || op.Kind == OpRename || op.Kind == OpRestore):
+		return o.freeze(at, op)
+	case err != nil:
 		return 0, err.Error(), nil
 	}
 	return f(at, body)
 }
 
+// freeze keeps note of an operation that only a newer version of crush can act
+// on: nothing is written here any more on the fork that it names, because what
+// this version shows of it may not be what it is.
+func (o *forkOps) freeze(at *opPlace, op Op) (uint32, string, error) {
+	id, ok := op.named()
+	if !ok {
+		return 0, unknownOp(op.Kind), nil
+	}
+	f := o.seen(at, id)
+	if f == nil {
+		return 0, "unknown fork " + id.String(), nil
+	}
+	next := *f
+	next.frozen = true
+	o.t = o.t.set(o.touched(&next, at))
+	return f.num, "", nil
+}
+
 // seen finds a fork that was created in the operation's past, or earlier in
 // its block.
-func (o *forkOps) seen(at *opPlace, id ForkID) *forkState { return o.t.in(id, at.past.covers) }
+func (o *forkOps) seen(at *opPlace, id ForkID) *forkState {
+	f := o.t.in(id, at.past.covers)
+	if f != nil && f.frozen {
+		o.frozen = f
+	}
+	return f
+}
 
 func (o *forkOps) create(at *opPlace, op ForkOp) (uint32, string, error) {
 	if err := ValidName(op.Name); err != nil && op.Name != "" {

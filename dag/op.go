@@ -97,6 +97,27 @@ type RenameOp struct {
 	Name string `cbor:"name"`
 }
 
+// named returns the fork that an operation acts on which this version does not
+// understand: the field fork, or of a merge into, of its body.
+func (op Op) named() (id ForkID, ok bool) {
+	if err := checkCanonical(op.Body, maxNesting-opNesting); err != nil {
+		return id, false
+	}
+	fields := extras{}
+	if err := decMode.Unmarshal(op.Body, &fields); err != nil {
+		return id, false
+	}
+	name := "fork"
+	if op.Kind == OpMerge {
+		name = "into"
+	}
+	var b []byte
+	if err := decMode.Unmarshal(fields[name], &b); err != nil || len(b) != len(id) {
+		return id, false
+	}
+	return ForkID(b), true
+}
+
 // unknownOp is why operations of a kind are void.
 func unknownOp(k OpKind) string {
 	return "this version does not act on operations of kind " + k.String()

@@ -250,6 +250,9 @@ func (tx *Tx) Put(d Draft) error {
 	if f == nil {
 		return fmt.Errorf("put %q: fork %s: %w", d.Key, d.Fork, ErrNotFound)
 	}
+	if f.frozen {
+		return fmt.Errorf("put %q: %w", d.Key, f.refusal())
+	}
 	r := &Revision{
 		Key: d.Key, Fork: d.Fork, Parents: slices.Clone(d.Parents), Kind: d.Kind, Deleted: d.Deleted, Mark: d.Mark, Label: d.Label,
 		Chain: blk.Chain, Seq: blk.Seq, Index: uint64(len(blk.Revisions) + len(tx.ids)), Salt: blk.Salt, Time: blk.Time, Note: tx.note,
@@ -358,6 +361,9 @@ func (tx *Tx) Op(op Op) error {
 	if err := checkCanonical(op.Body, maxNesting-opNesting); err != nil {
 		return fmt.Errorf("operation of kind %s: %w", op.Kind, err)
 	}
+	if op.Kind > OpAlias {
+		return fmt.Errorf("operation of kind %s: %w: %s", op.Kind, ErrVoid, unknownOp(op.Kind))
+	}
 	if isForkOp(op.Kind) {
 		if err := tx.forkOp(op); err != nil {
 			return err
@@ -418,6 +424,9 @@ func (tx *Tx) forkOp(op Op) error {
 	_, void, err := o.apply(at, op)
 	if err != nil {
 		return err
+	}
+	if o.frozen != nil {
+		return fmt.Errorf("operation of kind %s: %w", op.Kind, o.frozen.refusal())
 	}
 	if void != "" {
 		return fmt.Errorf("operation of kind %s: %w: %s", op.Kind, ErrVoid, void)

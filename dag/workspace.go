@@ -335,10 +335,8 @@ func (w *workspace) applyOp(a *applying, index uint32, op Op) error {
 		if ClusterID(a.p.id) != w.cluster {
 			why = "genesis after the first block"
 		}
-	case op.Kind == OpMember:
-		why = w.applyMember(a, index, op)
 	default:
-		why = unknownOp(op.Kind)
+		why = w.applyMember(a, index, op)
 	}
 	if why != "" {
 		w.void(a, voidOps+index, why)

@@ -28,6 +28,8 @@ type ForkInfo struct {
 	// Clash says that another live fork has the same name: writes by the name
 	// alone are ambiguous.
 	Clash bool `json:"clash"`
+	// Frozen says that a newer version of crush is needed to write the fork.
+	Frozen bool `json:"frozen,omitempty"`
 	// From is what contributes to the fork, the newest last.
 	From []ForkSource `json:"from"`
 }

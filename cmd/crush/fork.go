@@ -273,6 +273,9 @@ func forkNotes(f rpc.ForkInfo) string {
 	if f.Deleted {
 		notes = append(notes, "removed")
 	}
+	if f.Frozen {
+		notes = append(notes, "frozen: a newer crush is needed to write it")
+	}
 	return strings.Join(notes, ", ")
 }
 
@@ -343,6 +346,9 @@ func (p *program) printFork(f rpc.ForkInfo) {
 	}
 	if f.Deleted {
 		p.printf("state   removed (fork restore brings it back)\n")
+	}
+	if f.Frozen {
+		p.printf("state   frozen: something newer was done to it, a newer crush is needed to write it\n")
 	}
 	for _, s := range f.From {
 		what := "merged"
