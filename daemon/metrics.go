@@ -48,6 +48,7 @@ var nodeMetrics = struct {
 	blocks, revisions, keys, chains, forks *prometheus.Desc
 	void, fenced                           *prometheus.Desc
 	peerUp, peerInSync, peerSkew           *prometheus.Desc
+	peerBlocks, peerSeconds                *prometheus.Desc
 }{
 	build:      describe("build_info", "The version that runs; always 1.", "version"),
 	start:      describe("start_time_seconds", "When the daemon was ready to serve, in unix time."),
@@ -63,6 +64,9 @@ var nodeMetrics = struct {
 	peerUp:     describe("peer_connected", "1 when the member is connected.", "node", "name", "zone"),
 	peerInSync: describe("peer_in_sync", "1 when the member is connected and has what this node has.", "node", "name", "zone"),
 	peerSkew:   describe("peer_clock_skew_seconds", "The member's clock less this node's, when they last met.", "node", "name", "zone"),
+
+	peerBlocks:  describe("peer_lag_blocks", "Blocks of this node that the member had not said to have; not there before they first met.", "node", "name", "zone"),
+	peerSeconds: describe("peer_lag_seconds", "How long the oldest of those blocks has been here.", "node", "name", "zone"),
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -106,6 +110,10 @@ func (c *collector) collectPeer(gauge func(*prometheus.Desc, float64, ...string)
 	gauge(m.peerUp, flag(p.Connected), labels...)
 	gauge(m.peerInSync, flag(p.InSync), labels...)
 	gauge(m.peerSkew, p.ClockSkew.Seconds(), labels...)
+	if p.Lag != nil {
+		gauge(m.peerBlocks, float64(p.Lag.Blocks), labels...)
+		gauge(m.peerSeconds, float64(p.Lag.Seconds), labels...)
+	}
 }
 
 func flag(is bool) float64 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
@@ -52,5 +53,21 @@ func TestMetrics(t *testing.T) {
 	}
 	if got := figure("peer_connected"); got != 0 {
 		t.Errorf("a member that never was here is connected: %v", got)
+	}
+}
+
+// TestPeerMetrics: how far a peer is behind is told once it is known.
+func TestPeerMetrics(t *testing.T) {
+	lag := func(p rpc.PeerStatus) map[*prometheus.Desc]float64 {
+		got := map[*prometheus.Desc]float64{}
+		(&collector{}).collectPeer(func(d *prometheus.Desc, v float64, _ ...string) { got[d] = v }, &p)
+		return got
+	}
+	if got := lag(rpc.PeerStatus{}); len(got) != 3 {
+		t.Errorf("of a peer that never was met: %v", got)
+	}
+	got := lag(rpc.PeerStatus{Lag: &rpc.Lag{Blocks: 7, Seconds: 9}})
+	if got[nodeMetrics.peerBlocks] != 7 || got[nodeMetrics.peerSeconds] != 9 {
+		t.Errorf("7 blocks and 9 seconds behind: %v", got)
 	}
 }
