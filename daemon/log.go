@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"crush/crdt"
 	"crush/dag"
@@ -330,11 +331,20 @@ func (r *Replica) logEntry(c *dag.Change, value bool) (rpc.LogEntry, error) {
 		Node: r.nodeName(c.Node), Zone: r.zoneOf(c.Node), Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time),
 		Message: c.Note.Message, Size: rev.Size, Deleted: rev.Deleted, Mark: markNames[rev.Mark],
 	}
+	out.Claimed = claimed(&c.Note)
 	var err error
 	if value {
 		out.Value, err = r.graph.ChangePayload(c)
 	}
 	return out, outward(err)
+}
+
+// claimed is the time in a note; zero if there is none.
+func claimed(n *dag.Note) time.Time {
+	if n.Time == 0 {
+		return time.Time{}
+	}
+	return timeOf(n.Time)
 }
 
 var markNames = map[dag.Mark]string{dag.MarkResolved: rpc.MarkResolved, dag.MarkReverted: rpc.MarkReverted}

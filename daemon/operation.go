@@ -181,7 +181,7 @@ func (r *Replica) opEntry(b *dag.Logged, said *rpc.Operation) rpc.LogEntry {
 		Block: b.ID, Fork: said.Fork, Node: r.nodeName(b.Node), Zone: r.zoneOf(b.Node), Time: timeOf(b.Block.Time), Operation: said,
 	}
 	if n := b.Block.Note; n != nil {
-		out.Author, out.Message = rpc.Author(n.Author), n.Message
+		out.Author, out.Message, out.Claimed = rpc.Author(n.Author), n.Message, claimed(n)
 	}
 	return out
 }

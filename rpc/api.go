@@ -272,9 +272,12 @@ type LogEntry struct {
 	Zone     string // of the node, in the member list as it is now
 	Author   Author
 	Time     time.Time
-	Message  string
-	Size     int64
-	Deleted  bool
+	// Claimed is when the change was made where it was imported from; zero if it
+	// was made here.
+	Claimed time.Time
+	Message string
+	Size    int64
+	Deleted bool
 	// Mark says why a revision was written, if it was no ordinary write:
 	// resolved (by resolve, or by what settles a merge), or reverted (by undo
 	// or rollback).

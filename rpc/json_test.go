@@ -53,6 +53,7 @@ func TestJSONRoundTrips(t *testing.T) {
 		"deleted base":   Conflict{Sides: []Side{testSide}, Base: &Base{Deleted: true}},
 		"side":           testSide,
 		"log entry":      line,
+		"imported":       LogEntry{Parents: []dag.RevisionID{}, Time: testTime, Claimed: testTime.Add(-time.Hour)},
 		"of no other":    LogEntry{Parents: []dag.RevisionID{}, Time: testTime, Before: []dag.BlockID{}},
 		"operation":      LogEntry{Block: dag.BlockID{3}, Parents: []dag.RevisionID{}, Fork: "f", Time: testTime, Operation: &merge},
 		"event":          Event{Cursor: "c", Type: "put", Fork: "f", Key: "k", Kind: crdt.Bytes, Value: []byte("v"), Token: "t", Revision: testRev, Block: dag.BlockID{3}, Last: true, Node: "n", Author: "a", Time: testTime},

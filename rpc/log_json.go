@@ -29,6 +29,9 @@ func (e *LogEntry) appendJSON(b []byte) []byte {
 	b = appendValueMember(b, e.Value)
 	b = appendStringMember(b, "cursor", e.Cursor)
 	b = appendStringMember(b, "zone", e.Zone)
+	if !e.Claimed.IsZero() {
+		b = appendTimeMember(b, "claimed", e.Claimed)
+	}
 	if e.Before != nil {
 		b = appendIDsMember(b, "before", e.Before)
 	}
@@ -76,6 +79,7 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 		Newest   []string         `json:"newest"`
 		Mark     string           `json:"mark"`
 		Op       *Operation       `json:"operation"`
+		Claimed  stamp            `json:"claimed"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read log entry: %w", err)
@@ -84,6 +88,7 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 		Revision: w.Revision.is, Block: w.Block.is, Parents: w.Parents, Key: w.Key, Fork: w.Fork, Kind: w.Kind.is,
 		Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Size: w.Size, Deleted: w.Deleted,
 		Head: w.Head, Value: w.bytes(), Cursor: w.Cursor, Zone: w.Zone, Before: w.Before, Newest: w.Newest, Mark: w.Mark, Operation: w.Op,
+		Claimed: w.Claimed.Time,
 	}
 	return nil
 }

@@ -309,12 +309,16 @@ func written(e rpc.LogEntry) string {
 
 // signer is who wrote, and where.
 func signer(e rpc.LogEntry) string {
+	said := e.Author
+	if !e.Claimed.IsZero() {
+		said = rpc.Author(strings.TrimPrefix(string(said)+", "+when(e.Claimed), ", "))
+	}
 	if e.Zone == "" {
-		return writer(e.Node, e.Author)
+		return writer(e.Node, said)
 	}
 	zoned := writer(e.Node, "") + "@" + e.Zone
-	if e.Author == "" {
+	if said == "" {
 		return zoned
 	}
-	return fmt.Sprintf("%s (%s)", zoned, e.Author)
+	return fmt.Sprintf("%s (%s)", zoned, said)
 }

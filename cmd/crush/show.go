@@ -57,6 +57,9 @@ func (p *program) printRevision(e *rpc.LogEntry) {
 	p.printf("kind      %s\n", e.Kind)
 	p.printWriter(e.Node, e.Author)
 	p.printf("time      %s\n", when(e.Time))
+	if !e.Claimed.IsZero() {
+		p.printf("claimed   %s\n", when(e.Claimed))
+	}
 	if e.Message != "" {
 		p.printf("message   %s\n", escape(e.Message))
 	}
