@@ -17,11 +17,14 @@ const (
 )
 
 // blockCache keeps the last large blocks that were read, so that looking at
-// each revision of a block does not read and decode it as often. Blocks never
-// change; it is safe for concurrent use.
+// each revision of a block does not read and decode it as often, and payloads
+// that others stand on. Blocks never change; it is safe for concurrent use.
 type blockCache struct {
 	mu   sync.Mutex
 	kept []cachedBlock // the last used first
+
+	loads payloadCache
+	codec codec
 }
 
 type cachedBlock struct {
@@ -79,13 +82,14 @@ func (c *blockCache) revision(r Reader, at loc) (Head, error) {
 	return newHead(rev, id, payload, at, b.rec.lam), nil
 }
 
-// newHead describes a revision as a head; a short payload is copied.
+// newHead describes a revision as a head; a short payload is copied, if it is
+// there.
 func newHead(r *Revision, id RevisionID, payload []byte, at loc, lam uint64) Head {
 	h := Head{
 		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size,
 		loc: at, lam: lam,
 	}
-	if !r.Deleted && r.Size <= inlineMax {
+	if payload != nil && r.Size <= inlineMax {
 		h.inline = bytes.Clone(payload)
 	}
 	return h

@@ -129,30 +129,31 @@ type parcel struct {
 	revs     []*Revision
 	payloads [][]byte // nil where deleted, or not loaded
 	size     int      // see blockSize; of blocks that came from elsewhere
+	kept     []kept   // how the payloads are to be stored; nil: not decided
 }
 
-// encode returns the bundle. Payloads longer than inline are left out: they
-// must be kept apart; a negative inline keeps all.
-func (p *parcel) encode(inline int) Bundle {
+// encode returns the bundle. The payloads that have a record in stored are left
+// out; nil leaves none out.
+func (p *parcel) encode(stored []kept) Bundle {
 	head := *p.block
 	head.Revisions = nil
 	w := bundleWire{Version: bundleVersion, Head: head.Encode(), Sig: p.sig, Revs: make([]cbor.RawMessage, len(p.revs))}
 	room := 64 + len(w.Head) + len(w.Sig)
 	for i, r := range p.revs {
-		w.Revs[i] = p.encodeRev(i, r, inline)
+		w.Revs[i] = p.encodeRev(i, r, stored != nil && stored[i].record != nil)
 		room += len(w.Revs[i])
 	}
 	return w.append(make([]byte, 0, room))
 }
 
-func (p *parcel) encodeRev(i int, r *Revision, inline int) cbor.RawMessage {
+func (p *parcel) encodeRev(i int, r *Revision, isApart bool) cbor.RawMessage {
 	rest, usual := p.restOf(i, r)
-	kept := r.Deleted || inline >= 0 && r.Size > int64(inline)
-	if kept && !r.Deleted {
+	if isApart {
 		rest.Apart, usual = &apart{Value: r.Value, Size: r.Size}, false
 	}
+	here := !r.Deleted && !isApart
 	size := 64 + len(r.Key) + 32*len(r.Parents)
-	if !kept {
+	if here {
 		size += len(p.payloads[i])
 	}
 	b := appendHead(make([]byte, 0, size), majorArray, 6)
@@ -167,10 +168,10 @@ func (p *parcel) encodeRev(i int, r *Revision, inline int) cbor.RawMessage {
 		b = append(b, id[:]...)
 	}
 	b = appendHead(b, majorUint, r.Kind)
-	if kept {
-		b = append(b, cborNull)
-	} else {
+	if here {
 		b = appendBytes(b, p.payloads[i])
+	} else {
+		b = append(b, cborNull)
 	}
 	if usual {
 		return append(b, rawMap...)

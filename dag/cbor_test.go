@@ -297,7 +297,7 @@ func keptField(t *testing.T, field string, value []byte) {
 		t.Fatalf("revision: %v: re-encoded as\n%x\nwas\n%x", err, rev.Encode(), b)
 	}
 	block.Revisions = []RevisionID{rev.ID()}
-	bundle := (&parcel{block: block, revs: []*Revision{rev}, payloads: p.payloads[:1]}).encode(-1)
+	bundle := (&parcel{block: block, revs: []*Revision{rev}, payloads: p.payloads[:1]}).encode(nil)
 	back, err := decodeBundle(bundle)
 	if err != nil || !bytes.Equal(back.revs[0].Encode(), b) || back.id != block.ID() {
 		t.Fatalf("bundle: %v", err)
@@ -322,7 +322,7 @@ func TestOpaqueItems(t *testing.T) {
 		return b
 	}
 	good, p := goldenBlocks()["block"].block.Encode(), goldenBlocks()["block"]
-	rev, bundle := p.revs[0].Encode(), p.encode(-1)
+	rev, bundle := p.revs[0].Encode(), p.encode(nil)
 	places := map[string]func(item []byte) error{
 		"field of a revision": func(item []byte) error { _, err := DecodeRevision(with(t, rev, "zz", item...)); return err },
 		"field of a block":    func(item []byte) error { _, err := DecodeBlock(with(t, good, "zz", item...)); return err },

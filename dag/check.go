@@ -126,6 +126,8 @@ func (s *shadow) Close() error { return nil }
 // replaying applies the blocks of a store again, in their order of arrival.
 type replaying struct {
 	src     Reader
+	blocks  blockCache // of src
+	same    bool       // src is in this format: payloads are kept as they are there
 	g       *Graph
 	report  func(Fault)
 	dropped uint64
@@ -152,6 +154,11 @@ type stored struct {
 }
 
 func (r *replaying) run(ctx context.Context, progress Progress) error {
+	mark, err := r.src.Get(keyFormat)
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	r.same = string(mark) == formatMark
 	blocks, err := r.list()
 	if err != nil {
 		return err
@@ -227,10 +234,11 @@ func (r *replaying) apply(blocks []stored) error {
 		if err != nil {
 			return err
 		}
-		if err := r.loadPayloads(b.loc, p); err != nil {
+		apart, err := r.loadPayloads(b.loc, p)
+		if err != nil {
 			return err
 		}
-		if apart := p.apart(); apart != b.apart && len(blocks) == 1 {
+		if apart != b.apart && len(blocks) == 1 {
 			r.report(Fault{"payload", "block " + p.id.String(), fmt.Sprintf("has %d records of payloads, should have %d", b.apart, apart)})
 		} else if apart != b.apart {
 			return corrupt("payloads") // one by one, to report it once
@@ -251,29 +259,36 @@ func (r *replaying) apply(blocks []stored) error {
 	return r.g.write(w)
 }
 
-// apart is how many payloads have records of their own in the store.
-func (p *parcel) apart() (n int) {
-	for _, rev := range p.revs {
-		if !rev.Deleted && rev.Size > inlineMax {
-			n++
-		}
-	}
-	return n
-}
-
-// loadPayloads reads the payloads that are kept apart.
-func (r *replaying) loadPayloads(at loc, p *parcel) error {
+// loadPayloads reads the payloads that are kept apart, and returns how many
+// there are.
+func (r *replaying) loadPayloads(at loc, p *parcel) (apart int, err error) {
+	stored := make([]kept, len(p.revs))
 	for i, rev := range p.revs {
 		if rev.Deleted || p.payloads[i] != nil {
 			continue
 		}
+		apart++
 		at.index = uint32(i)
-		var err error
-		if p.payloads[i], err = loadPayload(r.src, at, rev.Value, rev.Size, p.block.Revisions[i]); err != nil {
-			return err
+		record, err := r.src.Get(payloadKey(at))
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return apart, err
 		}
+		if !r.same && SumOf(record) == rev.Value { // before format 3, it was the payload
+			p.payloads[i] = record
+			continue
+		}
+		l, err := r.blocks.loadPayload(r.src, at, record, rev.Value, rev.Size, p.block.Revisions[i])
+		if err != nil {
+			return apart, err
+		}
+		p.payloads[i], stored[i] = l.value, kept{record, l.depth}
 	}
-	return nil
+	// What a payload stands on is named by numbers, which are the same if nothing
+	// was left out before.
+	if r.same && r.dropped == 0 {
+		p.kept = stored
+	}
+	return apart, nil
 }
 
 // checkSignatures checks the newest signature of every line, which vouches for

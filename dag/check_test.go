@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ func everything(t testing.TB) *node {
 		a.pull(t, b)
 	}
 	a.put(t, "long", strings.Repeat("long", dag.InlineMax))
+	a.configs(t)
 	_, err := a.Commit(t.Context(), dag.Note{Message: "forks"}, func(tx *dag.Tx) error {
 		for _, name := range []string{"blue", "green"} {
 			f, err := tx.NameFork(name)
@@ -47,6 +49,21 @@ func everything(t testing.TB) *node {
 	apply(t, a, bundle)
 	a.check(t)
 	return a
+}
+
+// configs writes some revisions of a long and of a short config.
+func (n *node) configs(t testing.TB) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(1, 6))
+	for _, size := range []int{100, 20} {
+		text := []byte(lines(r, size))
+		for i := range 4 {
+			for range i*i + 1 {
+				copy(text[r.IntN(size)*31:], lines(r, 1))
+			}
+			n.put(t, fmt.Sprint("config", size), string(text))
+		}
+	}
 }
 
 // keysOf lists the keys of a store that start with a tag.
@@ -148,6 +165,7 @@ func TestDamagedBytes(t *testing.T) {
 			bad := bytes.Clone(v)
 			bad[i] ^= 1
 			a.mem().Set(k, bad)
+			a.ForgetPayloads()
 			where := fmt.Sprintf("byte %d of %d of %x", i, len(v), k)
 			if faults := a.faults(t); len(faults) == 0 {
 				t.Errorf("%s: no fault", where)

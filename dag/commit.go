@@ -291,6 +291,7 @@ func (g *Graph) write(w *workspace) error {
 		return g.fail(err)
 	}
 	g.remember(w)
+	g.blocks.keepPayloads(w)
 	g.tallies.Value().keep(w.entries, w.tallies == nil)
 	if w.batch.Size() <= spareMax {
 		w.batch.Reset()

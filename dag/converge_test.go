@@ -237,8 +237,14 @@ func (w *world) putRandom(a *actor, tx *dag.Tx) error {
 	d.Parents = w.context(a, e)
 	if !d.Deleted {
 		d.Payload = fmt.Append(nil, w.r.IntN(3))
-		if w.r.IntN(8) == 0 {
-			d.Payload = bytes.Repeat([]byte{byte(w.r.IntN(256))}, dag.InlineMax+w.r.IntN(3)-1)
+		if w.r.IntN(2) == 0 {
+			var old []byte
+			if len(e.Heads) > 0 {
+				if old, err = tx.Payload(&e.Heads[w.r.IntN(len(e.Heads))]); err != nil {
+					return err
+				}
+			}
+			d.Payload = shaped(w.r, old)
 		}
 	}
 	return tx.Put(d)

@@ -1,7 +1,10 @@
 package dag
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
+	"testing"
 )
 
 // Forge makes the bundle of a block that no Tx would make. It fills in the
@@ -15,7 +18,7 @@ func Forge(key NodeKey, b *Block, revs []*Revision, payloads [][]byte) (BlockID,
 	if !key.IsZero() {
 		p.sig = key.signBlock(p.id)
 	}
-	return p.id, p.encode(-1)
+	return p.id, p.encode(nil)
 }
 
 // Unsigned is the bundle without its signature.
@@ -25,7 +28,7 @@ func Unsigned(b Bundle) Bundle {
 		panic(err)
 	}
 	p.sig = nil
-	return p.encode(-1)
+	return p.encode(nil)
 }
 
 // Resigned is the bundle with a signature by a key.
@@ -35,7 +38,7 @@ func Resigned(b Bundle, key NodeKey) Bundle {
 		panic(err)
 	}
 	p.sig = key.signBlock(p.id)
-	return p.encode(-1)
+	return p.encode(nil)
 }
 
 // Voids returns what the graph keeps as void: "block/index", operations
@@ -85,3 +88,90 @@ func (g *Graph) Waiting() int {
 
 // NameRecord is how Check names a record.
 func NameRecord(key []byte) string { return nameRecord(key) }
+
+// ForgetPayloads empties the cache of payloads.
+func (g *Graph) ForgetPayloads() {
+	g.blocks.loads.mu.Lock()
+	defer g.blocks.loads.mu.Unlock()
+	g.blocks.loads.young, g.blocks.loads.old, g.blocks.loads.size = nil, nil, 0
+}
+
+// apartOver stores a block's payloads of more than some bytes apart.
+func apartOver(p *parcel, most int) []kept {
+	out := make([]kept, len(p.revs))
+	for i, r := range p.revs {
+		if r.Size > int64(most) {
+			out[i].record = []byte{keptWhole}
+		}
+	}
+	return out
+}
+
+// PayloadKey is where the payload of a change is kept, if it is kept apart.
+func PayloadKey(c *Change) []byte { return payloadKey(c.loc) }
+
+// DepthOf is how many deltas the payload of a head stands on.
+func (g *Graph) DepthOf(h *Head) int {
+	n, err := g.blocks.depth(g.store, h.loc)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// StoredSize is what the payload of a head takes in the store.
+func (g *Graph) StoredSize(h *Head) int {
+	b, err := g.store.Get(payloadKey(h.loc))
+	if errors.Is(err, ErrNotFound) {
+		return int(h.Size)
+	}
+	return len(b)
+}
+
+// AsFormat2 makes a store one of the format before: short payloads stand in
+// their blocks, the records of long ones are the payloads.
+func AsFormat2(t testing.TB, s interface {
+	Store
+	Set(key, value []byte)
+},
+) {
+	var keys [][]byte
+	err := s.Iterate(prefixRange([]byte{tagBlock}), func(k, _ []byte) bool {
+		keys = append(keys, bytes.Clone(k))
+		return true
+	})
+	g := &Graph{store: s}
+	for _, k := range keys {
+		at, main, _ := parseBlockKey(k)
+		if !main || err != nil {
+			continue
+		}
+		var rec blockRecord
+		var p *parcel
+		if rec, p, err = loadBlock(s, at.line, at.seq); err != nil {
+			break
+		}
+		for i, r := range p.revs {
+			if at.index = uint32(i); p.payloads[i] == nil && !r.Deleted {
+				p.payloads[i], err = g.blocks.payload(s, at, r.Value, r.Size, p.block.Revisions[i])
+			}
+		}
+		rec.bundle = p.encode(apartOver(p, inlineMax))
+		defer s.Set(k, rec.encode())
+		for i, r := range p.revs {
+			at.index = uint32(i)
+			if k := payloadKey(at); r.Size > inlineMax {
+				defer s.Set(k, p.payloads[i])
+			} else {
+				defer s.Set(k, nil)
+			}
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Set(keyFormat, []byte("crush graph 2"))
+}
+
+// PackedZeros is the record of a payload of zeros.
+func PackedZeros(n int) []byte { return new(codec).keep(make([]byte, n)).record }

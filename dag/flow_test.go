@@ -148,10 +148,10 @@ func TestFlow(t *testing.T) {
 				if slices.ContainsFunc(blocks[i+1:], func(b outgoing) bool { return b.line == blocks[i].line }) {
 					want.sig = nil
 				}
-				if !bytes.Equal(p.encode(-1), want.encode(-1)) || p.id != want.id {
+				if !bytes.Equal(p.encode(nil), want.encode(nil)) || p.id != want.id {
 					t.Fatalf("seed %d: got %+v, want %+v", seed, p.block, want.block)
 				}
-				if back, err := decodeBundle(want.encode(-1)); err != nil || back.size != p.size {
+				if back, err := decodeBundle(want.encode(nil)); err != nil || back.size != p.size {
 					t.Fatalf("seed %d: a block that no receiver takes: %v", seed, err)
 				}
 			}
@@ -252,7 +252,7 @@ func TestDocumentedChunk(t *testing.T) {
 	}
 	want := chunkExample()
 	got, _, err := new(Inflow).unpack(raw)
-	if err != nil || len(got) != 2 || got[0].id != want[0].id || !bytes.Equal(got[1].encode(-1), want[1].encode(-1)) {
+	if err != nil || len(got) != 2 || got[0].id != want[0].id || !bytes.Equal(got[1].encode(nil), want[1].encode(nil)) {
 		t.Errorf("%d blocks, %v", len(got), err)
 	}
 	if packed := newOutflow().pack([]outgoing{{p: want[0]}, {p: want[1]}}).Bytes(); !bytes.Equal(raw, packed) {
@@ -273,8 +273,8 @@ func TestChunkGolden(t *testing.T) {
 		t.Fatalf("%d blocks, %v", len(got), err)
 	}
 	for i, name := range []string{"block", "block-full"} {
-		if !bytes.Equal(got[i].encode(-1), readGolden(t, "bundle-"+name)) {
-			t.Errorf("%s became %x", name, got[i].encode(-1))
+		if !bytes.Equal(got[i].encode(nil), readGolden(t, "bundle-"+name)) {
+			t.Errorf("%s became %x", name, got[i].encode(nil))
 		}
 	}
 }
@@ -426,12 +426,12 @@ func FuzzChunk(f *testing.F) {
 		var again []outgoing
 		for i, p := range got {
 			again = append(again, outgoing{p: p, line: uint32(i)})
-			if _, err := decodeBundle(p.encode(-1)); err != nil {
+			if _, err := decodeBundle(p.encode(nil)); err != nil {
 				t.Errorf("a block that cannot be stored: %v", err)
 			}
 		}
 		back, _, err := new(Inflow).unpack(newOutflow().pack(again).Bytes())
-		if later == 0 && (err != nil || !slices.EqualFunc(back, got, func(a, b *parcel) bool { return bytes.Equal(a.encode(-1), b.encode(-1)) })) {
+		if later == 0 && (err != nil || !slices.EqualFunc(back, got, func(a, b *parcel) bool { return bytes.Equal(a.encode(nil), b.encode(nil)) })) {
 			t.Errorf("packed again: %v", err)
 		}
 	})

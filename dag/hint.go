@@ -22,6 +22,7 @@ func (g *Graph) Hint(fork ForkID, key string) Hint {
 	if err != nil {
 		return Hint{}
 	}
+	g.warm(&e)
 	return Hint{entryKey{f.num, key}, &e, m.state.lsn}
 }
 

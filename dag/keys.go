@@ -28,7 +28,7 @@ var (
 )
 
 // formatMark is the value of keyFormat: it names the layout of the records.
-const formatMark = "crush graph 2"
+const formatMark = "crush graph 3"
 
 // loc is where a revision stands, in local numbers.
 type loc struct {

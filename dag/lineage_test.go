@@ -301,6 +301,16 @@ func (x *script) mergeInto(into, from dag.ForkID) error {
 	return x.tx.Op(dag.NewOp(dag.MergeOp{Into: into, From: x.contribution(oracle.Merge, into, from)}))
 }
 
+// payload makes a value, often one that is like a head's.
+func (x *script) payload(e *dag.Entry) ([]byte, error) {
+	r := x.w.r
+	if len(e.Heads) == 0 || r.IntN(3) == 0 {
+		return fmt.Append(nil, r.IntN(3)), nil
+	}
+	old, err := x.tx.Payload(&e.Heads[r.IntN(len(e.Heads))])
+	return shaped(r, old), err
+}
+
 // put writes a random value with a random context.
 func (x *script) put(fork dag.ForkID, whole bool) error {
 	r := x.w.r
@@ -314,7 +324,9 @@ func (x *script) put(fork dag.ForkID, whole bool) error {
 	}
 	d := dag.Draft{Fork: fork, Key: key, Kind: 1, Deleted: r.IntN(5) == 0}
 	if !d.Deleted {
-		d.Payload = fmt.Append(nil, r.IntN(3))
+		if d.Payload, err = x.payload(e); err != nil {
+			return err
+		}
 	}
 	how := r.IntN(10)
 	if x.w.crowd && how > 0 {

@@ -53,11 +53,12 @@ type mending struct {
 	g      *Graph
 	fetch  Fetch
 	report func(Mended)
+	blocks blockCache // what was read; the graph's own would hide damage
 	left   []unmended
 }
 
-// unmended is a block that could not be mended yet: what it stands on may have
-// to be mended before.
+// unmended is a block that is not mended yet: what it stands on may have to be
+// mended before, and perhaps nothing else.
 type unmended struct {
 	at loc
 	Mended
@@ -67,7 +68,7 @@ type unmended struct {
 // mends it if it is damaged. It returns the id of the block before it in the
 // chain, as far as that is known.
 func (m *mending) look(ctx context.Context, at loc, want BlockID) (prev BlockID, err error) {
-	p, err := m.g.parcelAt(at, want)
+	p, err := m.parcelAt(at, want)
 	if err == nil {
 		return p.block.Prev, nil
 	}
@@ -76,6 +77,12 @@ func (m *mending) look(ctx context.Context, at loc, want BlockID) (prev BlockID,
 	}
 	l := m.g.moment.Load().front.lines[at.line]
 	u := unmended{at, Mended{Block: want, Chain: l.chain, Seq: at.seq, Was: err}}
+	if _, old, err := loadBlock(m.g.store, at.line, at.seq); err == nil && (want.IsZero() || want == old.id) {
+		// A payload is damaged, or one that it stands on.
+		u.Block = old.id
+		m.left = append(m.left, u)
+		return old.block.Prev, nil
+	}
 	if prev, err = m.mend(ctx, &u); err != nil {
 		return prev, err
 	}
@@ -92,21 +99,28 @@ func (m *mending) look(ctx context.Context, at loc, want BlockID) (prev BlockID,
 	return prev, nil
 }
 
-// again tries what is left from the oldest on, as long as that helps, and
-// reports the rest.
+// again looks at what is left from the oldest on and mends it, as long as that
+// helps, and reports the rest.
 func (m *mending) again(ctx context.Context) error {
 	for helped := true; helped; {
 		helped = false
 		for i := len(m.left) - 1; i >= 0; i-- {
-			u := m.left[i]
-			if _, err := m.mend(ctx, &u); err != nil {
+			u := &m.left[i]
+			_, err := m.parcelAt(u.at, u.Block)
+			if err != nil && !errors.Is(err, ErrCorrupt) {
 				return err
 			}
-			if u.Err == nil {
+			if err != nil {
+				if _, err := m.mend(ctx, u); err != nil {
+					return err
+				}
+				if u.Err != nil {
+					continue
+				}
 				m.report(u.Mended)
-				m.left = append(m.left[:i], m.left[i+1:]...)
-				helped = true
 			}
+			m.left = append(m.left[:i], m.left[i+1:]...)
+			helped = true
 		}
 	}
 	for _, u := range m.left {
@@ -128,7 +142,7 @@ func (m *mending) mend(ctx context.Context, u *unmended) (prev BlockID, err erro
 		if err != nil || p.id != u.Block {
 			continue
 		}
-		if u.Err = m.g.putAgain(u.at, p); u.Err == nil {
+		if u.Err = m.putAgain(u.at, p); u.Err == nil {
 			return p.block.Prev, nil
 		}
 		if !errors.Is(u.Err, ErrCorrupt) && !errors.Is(u.Err, errUnsigned) {
@@ -145,24 +159,25 @@ var errUnsigned = errors.New("no copy of it has the signature that vouches for i
 // parcelAt reads the block at a place with all its payloads. If it is not the
 // one that is wanted, or the wanted one is damaged, that is ErrCorrupt; a zero
 // id wants any.
-func (g *Graph) parcelAt(at loc, want BlockID) (*parcel, error) {
+func (m *mending) parcelAt(at loc, want BlockID) (*parcel, error) {
 	if want.IsZero() {
-		_, p, err := loadBlock(g.store, at.line, at.seq)
+		_, p, err := loadBlock(m.g.store, at.line, at.seq)
 		if err != nil {
 			return nil, err
 		}
 		want = p.id
 	}
 	s := &sending{line: at.line, next: at.seq, end: at.seq + 1, tip: want, most: 1}
-	if err := g.readOutgoing(s); err != nil {
+	if err := m.g.readOutgoing(s); err != nil {
 		return nil, err
 	}
-	b, err := s.pop()
+	b, err := s.pop(m.g.store, &m.blocks)
 	return b.p, err
 }
 
 // putAgain writes a good copy of the block at a place over a damaged one.
-func (g *Graph) putAgain(at loc, p *parcel) error {
+func (m *mending) putAgain(at loc, p *parcel) error {
+	g := m.g
 	g.writeMu.Lock()
 	defer g.writeMu.Unlock()
 	if g.failed != nil {
@@ -182,16 +197,49 @@ func (g *Graph) putAgain(at loc, p *parcel) error {
 	case p.sig == nil && at.seq == l.next-1:
 		return errUnsigned
 	default:
+		old = nil
 		if rec, err = w.recordAgain(at, p); err != nil {
 			return err
 		}
 	}
+	stored, err := m.keepAgain(at, p, old)
+	if err != nil {
+		return err
+	}
 	var b Batch
-	putBlock(&b, at, &rec, p)
+	putBlock(&b, at, &rec, p, stored)
 	if err := g.store.Write(&b, true); err != nil {
 		return g.fail(err)
 	}
 	return nil
+}
+
+// keepAgain chooses how the payloads of a good copy are stored: as they are,
+// where that is not damaged, else so that they stand on nothing. Old is the
+// block as it is; nil if that is damaged.
+func (m *mending) keepAgain(at loc, p, old *parcel) ([]kept, error) {
+	stored := make([]kept, len(p.revs))
+	for i, rev := range p.revs {
+		if at.index = uint32(i); rev.Deleted || old != nil && old.payloads[i] != nil {
+			continue
+		}
+		record, err := m.g.store.Get(payloadKey(at))
+		isApart := err == nil || old != nil
+		if err == nil {
+			_, err = m.blocks.loadPayload(m.g.store, at, record, rev.Value, rev.Size, p.block.Revisions[i])
+		}
+		switch {
+		case err == nil:
+			stored[i].record = record
+			continue
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt):
+			return nil, err
+		}
+		if stored[i] = m.g.blocks.codec.keep(p.payloads[i]); isApart && stored[i].record == nil {
+			stored[i].record = append([]byte{keptWhole}, p.payloads[i]...)
+		}
+	}
+	return stored, nil
 }
 
 // recordAgain computes what this node knew of a block whose record is damaged.

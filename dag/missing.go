@@ -28,7 +28,7 @@ func (g *Graph) Missing(ctx context.Context, their []Tip) iter.Seq2[Outgoing, er
 		for b, err := range g.outgoing(ctx, g.moment.Load().front, PinsOf(their)) {
 			out := Outgoing{Whole: b.whole}
 			if err == nil {
-				out.Bundle = b.p.encode(-1)
+				out.Bundle = b.p.encode(nil)
 			}
 			if !yield(out, err) {
 				return
@@ -118,7 +118,7 @@ func (g *Graph) outgoing(ctx context.Context, f *frontier, known []Pin) iter.Seq
 			}
 			s := lines[0]
 			var b outgoing
-			if b, err = s.pop(); err != nil {
+			if b, err = s.pop(g.store, &g.blocks); err != nil {
 				break
 			}
 			if len(s.page) == 0 && s.next < s.end {
@@ -220,26 +220,23 @@ type sending struct {
 	most  int     // blocks to read at once
 	page  []blockRecord
 	first uint64         // seq of the page's first
-	loads map[loc][]byte // payloads kept apart
+	loads map[loc][]byte // records of payloads kept apart
 	prev  BlockID        // of the block before the page's first; zero if not known
 }
 
 // pop takes the next block.
-func (s *sending) pop() (outgoing, error) {
+func (s *sending) pop(r Reader, c *blockCache) (outgoing, error) {
 	rec, seq := s.page[0], s.first
-	p, err := wholeParcel(rec.bundle, s.line, seq, s.loads)
+	p, apart, err := c.wholeParcel(r, rec.bundle, s.line, seq, s.loads)
 	switch {
 	case err != nil:
 		return outgoing{}, err
 	case p.block.Prev != s.prev && !s.prev.IsZero(), seq == s.end-1 && p.id != s.tip:
 		return outgoing{}, corrupt("block %d of line %d is another one", seq, s.line)
 	}
-	size := len(rec.bundle)
+	size := len(rec.bundle) + apart
 	for i := range p.revs {
 		delete(s.loads, loc{s.line, seq, uint32(i)})
-		if len(p.payloads[i]) > inlineMax {
-			size += len(p.payloads[i])
-		}
 	}
 	s.page, s.first, s.prev = s.page[1:], seq+1, p.id
 	return outgoing{p: p, line: s.line, size: size}, nil
@@ -302,25 +299,24 @@ func (g *Graph) readOutgoing(s *sending) error {
 }
 
 // wholeParcel decodes a stored bundle and puts payloads that are kept apart
-// back.
-func wholeParcel(stored Bundle, line uint32, seq uint64, loads map[loc][]byte) (*parcel, error) {
-	p, err := decodeStored(stored)
-	if err != nil {
-		return nil, corrupt("block %d of line %d: %s", seq, line, err)
+// back, of which it returns the size.
+func (c *blockCache) wholeParcel(r Reader, stored Bundle, line uint32, seq uint64, loads map[loc][]byte) (p *parcel, apart int, err error) {
+	if p, err = decodeStored(stored); err != nil {
+		return nil, 0, corrupt("block %d of line %d: %s", seq, line, err)
 	}
-	for i, r := range p.revs {
-		if p.payloads[i] != nil || r.Deleted {
+	for i, rev := range p.revs {
+		if p.payloads[i] != nil || rev.Deleted {
 			continue
 		}
-		load, ok := loads[loc{line, seq, uint32(i)}]
-		if !ok {
-			return nil, corrupt("the value of revision %s is missing", p.block.Revisions[i])
+		at := loc{line, seq, uint32(i)}
+		load, err := c.loadPayload(r, at, loads[at], rev.Value, rev.Size, p.block.Revisions[i])
+		if err != nil {
+			return nil, 0, err
 		}
-		if p.payloads[i], err = checkPayload(load, r.Value, p.block.Revisions[i]); err != nil {
-			return nil, err
-		}
+		p.payloads[i] = load.value
+		apart += len(load.value)
 	}
-	return p, nil
+	return p, apart, nil
 }
 
 // Bundle returns an applied block as it goes to peers.
@@ -338,9 +334,9 @@ func (g *Graph) Bundle(id BlockID) (Bundle, error) {
 	if err := g.readOutgoing(s); err != nil {
 		return nil, err
 	}
-	b, err := s.pop()
+	b, err := s.pop(g.store, &g.blocks)
 	if err != nil {
 		return nil, err
 	}
-	return b.p.encode(-1), nil
+	return b.p.encode(nil), nil
 }

@@ -67,61 +67,15 @@ func (g *Graph) chainOf(line uint32) ChainID {
 	return g.moment.Load().front.chainOf(line)
 }
 
-// Payload returns the payload of a head; nil if it is a delete. Its hash is
-// checked: damage is ErrCorrupt.
-func (g *Graph) Payload(h *Head) ([]byte, error) {
-	if h.inline == nil && !h.Deleted && h.Size <= inlineMax { // it is in the block, which others of its heads may be in
-		r, err := g.blocks.revision(g.store, h.loc)
-		if err != nil {
-			return nil, err
-		}
-		return checkPayload(r.inline, h.Value, h.ID)
-	}
-	return headPayload(g.store, h)
-}
-
-func headPayload(r Reader, h *Head) ([]byte, error) {
-	switch {
-	case h.Deleted:
-		return nil, nil
-	case h.inline != nil:
-		return checkPayload(h.inline, h.Value, h.ID)
-	}
-	return loadPayload(r, h.loc, h.Value, h.Size, h.ID)
-}
+// Payload returns the payload of a head; nil if it is a delete. It must not be
+// changed. Its hash is checked: damage is ErrCorrupt.
+func (g *Graph) Payload(h *Head) ([]byte, error) { return g.blocks.head(g.store, h) }
 
 func checkPayload(payload []byte, want Sum, id RevisionID) ([]byte, error) {
 	if SumOf(payload) != want {
 		return nil, corrupt("the value of revision %s does not have its hash", id)
 	}
 	return payload, nil
-}
-
-// loadPayload reads a payload from its own record or from its block.
-func loadPayload(r Reader, at loc, want Sum, size int64, id RevisionID) ([]byte, error) {
-	if size > inlineMax {
-		b, err := r.Get(payloadKey(at))
-		if errors.Is(err, ErrNotFound) {
-			return nil, corrupt("the value of revision %s is missing", id)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return checkPayload(b, want, id)
-	}
-	rec, err := loadBlockRecord(r, at)
-	if err != nil {
-		return nil, err
-	}
-	w, head, err := splitBundle(rec.bundle)
-	if err != nil || int(at.index) >= len(w.Revs) {
-		return nil, corrupt("the block of revision %s: %v", id, err)
-	}
-	_, payload, err := decodeRev(w.Revs[at.index], head, int(at.index))
-	if err != nil {
-		return nil, corrupt("the block of revision %s: %v", id, err)
-	}
-	return checkPayload(payload, want, id)
 }
 
 // Change is a revision with the block that it stands in.
@@ -137,7 +91,8 @@ type Change struct {
 	payload  []byte // nil if a delete or kept apart
 }
 
-// ChangePayload returns the payload of a change; nil if it is a delete.
+// ChangePayload returns the payload of a change; nil if it is a delete. It must
+// not be changed.
 func (g *Graph) ChangePayload(c *Change) ([]byte, error) {
 	if c.Revision.Deleted {
 		return nil, nil
@@ -145,7 +100,7 @@ func (g *Graph) ChangePayload(c *Change) ([]byte, error) {
 	if c.payload != nil {
 		return checkPayload(c.payload, c.Revision.Value, c.ID)
 	}
-	return loadPayload(g.store, c.loc, c.Revision.Value, c.Revision.Size, c.ID)
+	return g.blocks.payload(g.store, c.loc, c.Revision.Value, c.Revision.Size, c.ID)
 }
 
 // change reads the revision at a place.

@@ -168,7 +168,7 @@ type Head struct {
 	lam     uint64
 	ordinal uint64 // as in historyRecord
 	first   int64  // as in historyRecord
-	inline  []byte // the payload, if it is short
+	inline  []byte // the payload, if it is short; nil if it is not at hand
 }
 
 // order is a place in the history of a key: it extends causality, and is the
@@ -196,8 +196,9 @@ func (h *Head) order() order {
 	return order{lam: h.lam, chain: h.Place.Chain, seq: h.Place.Seq, index: h.Place.Index, line: h.loc.line}
 }
 
-// inlineMax is the longest payload that entry and block records hold; longer
-// ones have records of their own.
+// inlineMax is the longest payload that entry and block records hold. Longer
+// ones have records of their own, and so have shorter ones of which only what
+// differs from another one is kept.
 const inlineMax = 1 << 10
 
 // inlineHeads is the most heads that an entry holds with their payloads: each

@@ -33,7 +33,7 @@ func recordKinds() map[string]recordKind {
 		line: 300, seq: 1 << 40, lam: goldenTime, id: orderID{1}, salt: Salt{2}, op: NewOp(RestoreOp{Fork: defaultFork}),
 		lacks: []clock{{}, {1: 2, 300: 1 << 33}, {7: 0}},
 	}
-	block := &blockRecord{lsn: 200, arrival: goldenTime, at: goldenTime, lam: goldenTime + 5, bundle: goldenBlocks()["block"].encode(4)}
+	block := &blockRecord{lsn: 200, arrival: goldenTime, at: goldenTime, lam: goldenTime + 5, bundle: goldenBlocks()["block"].encode(apartOver(goldenBlocks()["block"], 4))}
 	whole, delta := &clockRecord{clock: clock{1: 1, 2: 300, 70_000: 1 << 40}}, &clockRecord{clock: clock{3: 4}, delta: 31}
 	line := &lineRecord{chain: goldenChain, node: goldenKey.ID(), first: 1 << 33, parent: 1 << 17}
 	state := &stateRecord{lsn: 1, revisions: 1 << 35, keys: 3, void: 4, digest: Digest{1, 2}}

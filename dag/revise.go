@@ -38,6 +38,9 @@ func (w *workspace) applyRevision(a *applying, i int) error {
 			return err
 		}
 	}
+	if err := w.choose(a, i, e); err != nil {
+		return err
+	}
 	head := newHead(r, id, a.p.payloads[i], at, a.rec.lam)
 	head.fork = f.num
 	rec, err := w.record(a, k, e, &head, seen)
@@ -305,6 +308,9 @@ func compareLoc(a, b loc) int {
 // seal writes what is written once a batch: changed entries and the state.
 func (w *workspace) seal() error {
 	for k, e := range w.entries {
+		if err := w.fillHeads(e); err != nil {
+			return err
+		}
 		w.batch.Put(headKey(k.fork, k.key), e.encode())
 	}
 	w.state.digest = w.front.digest

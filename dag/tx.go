@@ -184,12 +184,11 @@ func (b *building) finish(g *Graph) (line uint32, err error) {
 
 // bundle returns the block as it goes to peers.
 func (b *building) bundle() Bundle {
-	for _, r := range b.p.revs {
-		if r.Size > inlineMax {
-			return b.p.encode(-1)
-		}
+	last := b.w.applied[len(b.w.applied)-1]
+	if slices.ContainsFunc(last.kept, func(k kept) bool { return k.record != nil }) {
+		return b.p.encode(nil)
 	}
-	return b.w.applied[len(b.w.applied)-1].rec.bundle
+	return last.rec.bundle
 }
 
 // Entry returns a key as it stands before the next Put. It must not be
@@ -237,10 +236,7 @@ func (tx *Tx) Payload(h *Head) ([]byte, error) {
 			return tx.loads[i], nil
 		}
 	}
-	if a, ok := tx.b.w.blocks[loc{line: h.loc.line, seq: h.loc.seq}]; ok {
-		return a.p.payloads[h.loc.index], nil
-	}
-	return headPayload(tx.b.w.store, h)
+	return tx.b.w.payload(h)
 }
 
 // Put adds a revision. Its parents must be visible on its fork.

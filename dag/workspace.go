@@ -72,6 +72,7 @@ type applying struct {
 	p    *parcel
 	past past
 	rec  blockRecord
+	kept []kept // how its payloads are stored
 	// touched is the activity of the block on forks, by number; see activityOf.
 	touched map[uint32]uint64
 }
@@ -106,6 +107,9 @@ func (w *workspace) apply(p *parcel) error {
 		if err := w.applyOp(a, uint32(i), op); err != nil {
 			return err
 		}
+	}
+	if a.kept = p.kept; a.kept == nil {
+		a.kept = make([]kept, len(p.revs))
 	}
 	for i := range p.revs {
 		if err := w.applyRevision(a, i); err != nil {
@@ -276,24 +280,31 @@ func (w *workspace) writeClock(l *line, a *applying) {
 	w.batch.Put(clockKey(l.num, a.past.seq), rec.encode())
 }
 
-// writeBlock writes the block itself, long payloads apart, and its arrival.
+// writeBlock writes the block itself, the payloads that are kept apart, and its
+// arrival.
 func (w *workspace) writeBlock(a *applying) {
 	at := loc{line: a.past.line, seq: a.past.seq}
-	putBlock(&w.batch, at, &a.rec, a.p)
+	for i := range a.kept {
+		if a.p.kept == nil && a.kept[i].record == nil && len(a.p.payloads[i]) > inlineMax { // void
+			a.kept[i] = w.decoded.codec.keep(a.p.payloads[i])
+		}
+	}
+	putBlock(&w.batch, at, &a.rec, a.p, a.kept)
 	w.batch.Put(lsnKey(tagArrival, a.rec.lsn), encodeArrival(at, w.state.trail))
 	for fork, what := range a.touched {
 		w.batch.Put(forkLogKey(fork, a.rec.lsn), encodeForkLog(at.line, what))
 	}
 }
 
-// putBlock writes a block and what is known of it, long payloads apart.
-func putBlock(b *Batch, at loc, rec *blockRecord, p *parcel) {
-	rec.bundle = p.encode(inlineMax)
+// putBlock writes a block and what is known of it, and the payloads that are
+// kept apart.
+func putBlock(b *Batch, at loc, rec *blockRecord, p *parcel, stored []kept) {
+	rec.bundle = p.encode(stored)
 	b.Put(blockKey(at.line, at.seq), rec.encode())
-	for i, r := range p.revs {
-		if r.Size > inlineMax {
+	for i, k := range stored {
+		if k.record != nil {
 			at.index = uint32(i)
-			b.Put(payloadKey(at), p.payloads[i])
+			b.Put(payloadKey(at), k.record)
 		}
 	}
 }
