@@ -100,14 +100,14 @@ func (r *Reader) parents(c *CommitCommand) error {
 // change reads one line of the tree's changes; false if the commit ends.
 func (r *Reader) change(c *CommitCommand) (more bool, err error) {
 	line, err := r.readLine()
-	if err == io.EOF && r.loose && r.spaced {
+	if err == io.EOF && r.loose {
 		return false, ErrTruncated
 	}
 	if err != nil {
 		return false, ignoreEOF(err)
 	}
 	if len(line) == 0 {
-		r.loose, r.spaced = false, true
+		r.loose = false
 		return false, nil
 	}
 	word, rest, _ := strings.Cut(string(line), " ")

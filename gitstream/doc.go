@@ -13,7 +13,10 @@
 // comments; of a commit its mark, original-oid, author, committer, gpgsig,
 // encoding, data (also with a delimiter), from, merge, and M, D, R, C, deleteall
 // and N. Paths may be quoted as in C. Dates are in the raw format. Everything
-// else, and whatever breaks off, is an [Error] that names line and commit.
+// else, and whatever breaks off, is an [Error] that names line and commit. A
+// commit that has lost its last lines can only be told from a whole one by the
+// empty line behind it: where a stream ends without done, its last commit must
+// have one, as that of git fast-export has.
 //
 //   - D of a path also removes everything below it; M and C of a path remove
 //     everything below it, and files where it needs directories. Where a commit

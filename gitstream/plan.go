@@ -28,7 +28,7 @@ type Options struct {
 // Known is a step that was done before.
 type Known struct {
 	Source string
-	Fork   string // id of the fork that it worked on
+	Fork   string // id of the fork that it worked on; "" if it left nothing there
 	Live   bool   // that fork is not removed
 }
 
@@ -171,6 +171,12 @@ func (p *planner) recall() {
 			p.tagged[name] = id
 			continue
 		}
+		parsed, _ := ParseCommitID(id)
+		c := p.byID[parsed]
+		if k.Fork == "" {
+			p.done[c] = c != nil
+			continue
+		}
 		l := p.forks[k.Fork]
 		if l == nil {
 			l = &Line{Fork: k.Fork, gone: !k.Live}
@@ -183,8 +189,6 @@ func (p *planner) recall() {
 				continue
 			}
 		}
-		parsed, _ := ParseCommitID(id)
-		c := p.byID[parsed]
 		l.tip, l.stray = c, c == nil
 		if text[0] == 'c' && c != nil {
 			p.out.lines[c], p.done[c], p.own[c] = l, true, true

@@ -112,11 +112,9 @@ type Reader struct {
 	wantDone bool // the stream says that it ends with done
 	done     bool
 
-	// A commit that has lost its last lines can only be told from a whole one by
-	// the empty line that stands behind the others, and behind a blob there is
-	// always more.
-	loose  bool // what was read last has no such line
-	spaced bool // some commit has one
+	// loose is true if what was read last lacks the empty line that git
+	// fast-export ends it with. Behind a blob there is always more.
+	loose bool
 }
 
 // NewReader reads the commands of r. Contents go to blobs.
@@ -178,7 +176,7 @@ func (r *Reader) next() (any, error) {
 
 // end judges the end of the input between two commands.
 func (r *Reader) end() error {
-	if r.wantDone || r.loose && r.spaced {
+	if r.wantDone || r.loose {
 		return ErrTruncated
 	}
 	return io.EOF

@@ -177,11 +177,11 @@ func (e *editor) removeAll() {
 // move is a rename or copy: of a file, or of a directory with all below it.
 func (e *editor) move(from, to string, keep bool) error {
 	en, ok := e.tree.find(from)
+	if was, gave := e.gaveWay(from); gave {
+		en, ok, keep = entry{blob: was}, true, true
+	}
 	if !ok {
 		return fmt.Errorf("there is no %s to rename or copy", quoteLine([]byte(from)))
-	}
-	if was, gave := e.gaveWay(from, en); gave {
-		en, keep = entry{blob: was}, true
 	}
 	if from == to {
 		return nil
@@ -210,13 +210,14 @@ func (en entry) disowned() entry {
 	return entry{dir: next}
 }
 
-// gaveWay reports whether a path was a file before the commit and is a directory
-// by now, because the commit has put files below it. git fast-export names those
-// first, and then deletes or renames the file; git fast-import takes that for the
-// new directory.
-func (e *editor) gaveWay(path string, now entry) (was Blob, gave bool) {
+// gaveWay reports whether a path was a file before the commit and has given way to
+// others by now: to files below it, or to one above it. git fast-export names
+// those first, and then deletes or renames the file; git fast-import takes that
+// for the new directory.
+func (e *editor) gaveWay(path string) (was Blob, gave bool) {
 	was, touched := e.before[path]
-	return was, touched && was != absent && now.dir != nil
+	en, ok := e.tree.find(path)
+	return was, touched && was != absent && (!ok || en.dir != nil)
 }
 
 // apply makes the changes of a commit.
@@ -229,8 +230,7 @@ func (e *editor) apply(ch *Change) error {
 		}
 		e.put(ch.Path, entry{blob: ch.Blob})
 	case OpDelete:
-		en, _ := e.tree.find(ch.Path)
-		if _, gave := e.gaveWay(ch.Path, en); !gave {
+		if _, gave := e.gaveWay(ch.Path); !gave {
 			e.remove(ch.Path)
 		}
 	case OpDeleteAll:

@@ -250,8 +250,12 @@ func (w *gitWriter) open(ctx context.Context) error {
 			w.series = e.Series
 			continue
 		}
-		at[e.Source] = rpc.SeriesPlace{Fork: e.Fork.String(), Block: e.Block}
-		o.Known = append(o.Known, gitstream.Known{Source: e.Source, Fork: e.Fork.String(), Live: e.Live})
+		known := gitstream.Known{Source: e.Source, Live: e.Live}
+		if !e.Fork.IsZero() {
+			known.Fork = e.Fork.String()
+			at[e.Source] = rpc.SeriesPlace{Fork: known.Fork, Block: e.Block}
+		}
+		o.Known = append(o.Known, known)
 	}
 	if w.plan, err = w.history.Plan(o); err != nil {
 		return err
