@@ -38,8 +38,8 @@ func (m *memory) Sum(b Blob) [32]byte { return sha256.Sum256([]byte(m.at[b])) }
 
 const head = "commit refs/heads/main\nmark :9\ncommitter B <b> 1 +0\ndata 0\n"
 
-func TestReader(t *testing.T) {
-	const stream = `# a comment
+// everything is a stream with all that is read.
+const everything = `# a comment
 feature done
 feature date-format=raw
 option git quiet
@@ -94,8 +94,10 @@ reset refs/heads/other
 from :2
 done
 what follows is not read`
+
+func TestReader(t *testing.T) {
 	m := newMemory()
-	for _, in := range []io.Reader{strings.NewReader(stream), iotest.OneByteReader(strings.NewReader(stream))} {
+	for _, in := range []io.Reader{strings.NewReader(everything), iotest.OneByteReader(strings.NewReader(everything))} {
 		r := NewReader(in, m)
 		var got []any
 		for {
