@@ -65,6 +65,7 @@ var arrows = map[string]map[string]string{
 		"gitstream":                          "crush import --git-stream",
 		"github.com/klauspost/compress/zstd": "streams of Git are kept compressed",
 		"github.com/spf13/cobra":             "the command line",
+		"golang.org/x/sync/errgroup":         "the clients of crush bench",
 	},
 }
 

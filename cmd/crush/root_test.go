@@ -128,7 +128,7 @@ func TestHelp(t *testing.T) {
 	}
 	walk(root)
 	want := []string{
-		"", " alias", " alias log", " alias ls", " alias rm", " alias set", " apply", " completion", " config", " conflicts", " daemon",
+		"", " alias", " alias log", " alias ls", " alias rm", " alias set", " apply", " bench", " completion", " config", " conflicts", " daemon",
 		" del", " diff", " export", " fork", " fork create", " fork ls", " fork rename", " fork restore", " fork rm",
 		" fork show", " get", " id", " import", " info", " join", " log", " ls", " member", " member add", " member ls", " member rm", " merge", " peers", " pick",
 		" promote", " put", " resolve", " rollback", " show", " snapshot", " snapshot restore", " snapshot save", " snapshot status", " status", " tag", " tag ls", " tag rm", " undo", " verify",
