@@ -95,6 +95,9 @@ func TestCAROfNothing(t *testing.T) {
 
 // TestCARDamage: no byte can be another, and the file can end nowhere else.
 func TestCARDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	a := foundNode(t, "a")
 	a.put(t, "k", "one")
 	a.put(t, "k", "two")

@@ -33,6 +33,9 @@ func many(t *testing.T) (a *node, receipts []dag.Receipt) {
 
 // TestFind looks up ids of all ages.
 func TestFind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	a, receipts := many(t)
 	if n := len(keysOf(t, a.store, 'c')); n < 3 {
 		t.Fatalf("%d segments", n)

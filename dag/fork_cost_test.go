@@ -45,6 +45,9 @@ func allocated(do func()) (least uint64) {
 // what is read, written and allocated, and so do its renaming, a write on it
 // and its merge. Opening reads the operations, and no blocks for them.
 func TestCostOfManyForks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	store, err := dag.OpenLevelDB(t.TempDir(), false) // the one in memory copies itself for each write
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +96,9 @@ func TestCostOfManyForks(t *testing.T) {
 // TestCostOfOpeningForks: what opening a graph with many forks reads and
 // allocates grows with their number, not with its square.
 func TestCostOfOpeningForks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	open := func(forks int) (dagtest.Cost, uint64) {
 		a, _ := meteredNode(t, 10)
 		a.manyForks(t, 0, forks)

@@ -173,6 +173,9 @@ func checkDamaged(t *testing.T, r Reader) (noticed bool) {
 // TestLevelDamage damages one file of a closed store. It must not open, or
 // every read must give the right answer or ErrCorrupt.
 func TestLevelDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	remove := func([]byte) []byte { return nil }
 	for _, test := range []struct {
 		name, file string
@@ -242,6 +245,9 @@ func damage(t testing.TB, path string, change func([]byte) []byte) {
 
 // TestLevelFlippedBits flips one bit at many places of a table.
 func TestLevelFlippedBits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	dir := filledLevel(t, levelKeys)
 	path := largest(t, dir, "*.ldb")
 	for i := range 16 {

@@ -90,6 +90,9 @@ func (n *node) chain(t testing.TB, depth int, do func(i int, f dag.ForkID)) dag.
 // as on the root at most, and a page of keys one range for each fork that wrote
 // anything, and nothing for each key.
 func TestCostOfDeepForks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	const keys = 1000
 	for _, depth := range []int{8, 64} {
 		for name, write := range map[string]func(a *node, i int, f dag.ForkID){
@@ -163,6 +166,9 @@ func TestCostOfPast(t *testing.T) {
 // TestCostOfFork: making a fork, and merging it, costs the same for any number
 // of keys.
 func TestCostOfFork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	cost := func(keys int) (out []dagtest.Cost) {
 		a, m := meteredNode(t, keys)
 		d := dag.DefaultFork()
@@ -263,6 +269,9 @@ func (n *node) mustEntryAt(t testing.TB, fork dag.ForkID, key string, c dag.Cut)
 // TestCostOfOpeningCuts: the blocks that merges name as their cuts are not
 // looked for when the graph is opened.
 func TestCostOfOpeningCuts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	a, m := meteredNode(t, 10_000) // some segments of the index of ids
 	x := a.fork(t, "x", dag.DefaultFork())
 	cut := tips(a)

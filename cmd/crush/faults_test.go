@@ -171,6 +171,9 @@ func flip(t *testing.T, name string) {
 // with one line that says what to do, verify says what it is, and a rebuild
 // keeps whatever can be read: values that are damaged are never served.
 func TestDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	t.Parallel()
 	const keys = 300
 	whole := newNode(t, filepath.Join(t.TempDir(), "data"))
