@@ -13,6 +13,7 @@
 //	go run . pair      writes on one of two nodes until both have them: go-ds-crdt, two daemons, without the socket
 //	go run . join      a new node gets a long history: speed, memory, what an interruption costs
 //	go run . catchup   a node that was away gets what it missed, over a line with a delay: go-ds-crdt, two daemons
+//	go run . disk      bytes on disk a revision of configs with one changed line, by kind of record: etcd, crush's replica
 //
 // README.md holds the numbers and the machine they were measured on.
 package main
@@ -40,6 +41,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"pair":    pairing,
 	"join":    joining,
 	"catchup": catchup,
+	"disk":    disk,
 	"plot":    plot,
 
 	// Contestants that bench starts as processes of their own.
@@ -51,7 +53,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run . puts|gets|library|heads|loop|idle|forks|merge|hop|pair|join|catchup|plot [-h]")
+		fmt.Fprintln(os.Stderr, "usage: go run . puts|gets|library|heads|loop|idle|forks|merge|hop|pair|join|catchup|disk|plot [-h]")
 		os.Exit(2)
 	}
 	err := commands[os.Args[1]](ctx, os.Args[2:])

@@ -65,13 +65,15 @@ func Parse(args []string) (l Load, rest []string, err error) {
 // Main is the program of a store that Bench drives from a process of its own: serve runs a server on a directory, and
 // prints a line when it is ready; connect returns the client of the server on a directory. It returns the exit code.
 func Main(ctx context.Context, name string, serve func(ctx context.Context, args []string) error, connect func(ctx context.Context, dir string) (Putter, error)) int {
-	err := errors.New("usage: " + name + " serve … DIR | " + name + " drive FLAGS DIR")
+	err := errors.New("usage: " + name + " serve … DIR | " + name + " drive FLAGS DIR | " + name + " fill KEYS REVISIONS DIR")
 	if len(os.Args) > 2 {
 		switch os.Args[1] {
 		case "serve":
 			err = serve(ctx, os.Args[2:])
 		case "drive":
 			err = drive(ctx, os.Args[2:], connect)
+		case "fill":
+			err = fill(ctx, os.Args[2:], connect)
 		}
 	}
 	if err != nil {

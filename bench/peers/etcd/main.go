@@ -3,6 +3,7 @@
 //
 //	etcd serve DIR          a one-member etcd in DIR, until SIGTERM; prints a line when it is ready
 //	etcd drive FLAGS DIR    a load on the server of DIR, by the flags of package load; prints how many a second
+//	etcd fill KEYS N DIR    N revisions of each of some configs; prints the bytes of the database, defragmented
 package main
 
 import (
@@ -85,4 +86,17 @@ func (s store) Get(ctx context.Context, key string) ([]byte, error) {
 		return nil, err
 	}
 	return got.Kvs[0].Value, nil
+}
+
+// Size implements load.Sizer.
+func (s store) Size(ctx context.Context) (int64, error) {
+	endpoint := s.Endpoints()[0]
+	if _, err := s.Defragment(ctx, endpoint); err != nil {
+		return 0, err
+	}
+	status, err := s.Status(ctx, endpoint)
+	if err != nil {
+		return 0, err
+	}
+	return status.DbSize, nil
 }
