@@ -162,8 +162,8 @@ func checkFiles(q *rpc.ApplyRequest) (wanted map[string]bool, err error) {
 		if err := checkKey(file.Key); err != nil {
 			return nil, failure(rpc.CodeOf(err), "%q: %s", file.Key, err)
 		}
-		if err := checkValue(file.Key, crdt.Bytes, file.Value); err != nil {
-			return nil, err
+		if size := file.Size(); size > dag.MaxValue {
+			return nil, valueTooLarge(file.Key, size)
 		}
 		if wanted[file.Key] {
 			return nil, failure(rpc.CodeInvalid, "the key %q is given twice", file.Key)
@@ -185,16 +185,21 @@ func holds(e *dag.Entry, v *crdt.View, value []byte) bool {
 // applying is the change that gives keys the values of files where they differ,
 // and deletes surplus ones.
 func (r *Replica) applying(f dag.Fork, q *rpc.ApplyRequest, surplus []string) *largeChange {
-	files := make(map[string][]byte, len(q.Files))
+	files := make(map[string]*rpc.File, len(q.Files))
 	c := &largeChange{fork: f, note: noteOf(q.Claim)}
-	for _, file := range q.Files {
-		files[file.Key], c.keys = file.Value, append(c.keys, file.Key)
+	for i := range q.Files {
+		file := &q.Files[i]
+		files[file.Key], c.keys = file, append(c.keys, file.Key)
 	}
 	c.keys = append(c.keys, surplus...)
 	c.draft = func(tx *dag.Tx, on dag.ForkID, key string) (*dag.Draft, string, error) {
-		value, ok := files[key]
+		file, ok := files[key]
 		if !ok {
 			return r.deletion(tx, on, key)
+		}
+		value, err := file.Load()
+		if err != nil {
+			return nil, "", err
 		}
 		d, change, err := r.setting(tx, on, key, value)
 		if err != nil {

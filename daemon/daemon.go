@@ -64,7 +64,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	}
 	d.metrics = newMetrics(d)
 	if d.server, err = rpc.NewServer(rpc.ServerConfig{
-		Handler:     rpc.HandlerConfig{Service: d.service(), Logger: d.config.Logger},
+		Handler:     rpc.HandlerConfig{Service: d.service(), Logger: d.config.Logger, Aside: d.dir.path},
 		Socket:      d.config.Socket,
 		SocketGroup: d.config.SocketGroup,
 		HTTP:        d.config.HTTP,

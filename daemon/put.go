@@ -134,7 +134,7 @@ func kindFor(key string, want crdt.Kind, v *crdt.View) (crdt.Kind, error) {
 
 func checkValue(key string, kind crdt.Kind, value []byte) error {
 	if len(value) > dag.MaxValue {
-		return failure(rpc.CodeTooLarge, "the value of %q has %d bytes, the limit is %d", key, len(value), dag.MaxValue)
+		return valueTooLarge(key, len(value))
 	}
 	if kind == crdt.Text {
 		if err := crdt.ValidText(value); err != nil {
@@ -142,6 +142,10 @@ func checkValue(key string, kind crdt.Kind, value []byte) error {
 		}
 	}
 	return nil
+}
+
+func valueTooLarge(key string, size int) error {
+	return failure(rpc.CodeTooLarge, "the value of %q has %d bytes, the limit is %d", key, size, dag.MaxValue)
 }
 
 // Put implements rpc.Values.

@@ -349,8 +349,12 @@ type RolledBack struct {
 
 // File is one key of an apply or export.
 type File struct {
-	Key   string `json:"key"`
+	Key string `json:"key"`
+	// Value is nil if the door has put it aside, as it does with most of a long
+	// batch: Size and Load know.
 	Value []byte `json:"value_base64"`
+
+	aside aside
 }
 
 // ApplyRequest writes many keys in one atomic change. Equal values are

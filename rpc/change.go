@@ -55,14 +55,16 @@ func (x *exchange) postBatch() error {
 	if r.Plan, err = x.flag("plan"); err != nil {
 		return err
 	}
-	if err := x.readBatch(&r); err != nil {
+	values := &asides{dir: x.Aside}
+	defer values.close() // of a file that nobody needs any more
+	if err := x.readBatch(&r, values); err != nil {
 		return err
 	}
 	for _, f := range r.Files {
 		if err := checkKey(f.Key); err != nil {
 			return invalid("file " + quote(f.Key) + ": " + err.Error())
 		}
-		if int64(len(f.Value)) > x.limits.Value {
+		if int64(f.Size()) > x.limits.Value {
 			return &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the value of %s is too large: at most %d bytes", quote(f.Key), x.limits.Value)}
 		}
 	}
@@ -73,7 +75,7 @@ func (x *exchange) postBatch() error {
 	return x.writeAny(applied)
 }
 
-func (x *exchange) readBatch(r *ApplyRequest) error {
+func (x *exchange) readBatch(r *ApplyRequest, values *asides) error {
 	if x.r.ContentLength > x.limits.Batch {
 		return x.batchTooLarge()
 	}
@@ -81,7 +83,7 @@ func (x *exchange) readBatch(r *ApplyRequest) error {
 	limited := &io.LimitedReader{R: body, N: x.limits.Batch + 1}
 	var err error
 	if strings.HasPrefix(x.header("Content-Type"), contentLines) {
-		r.Files, err = readFiles(limited)
+		r.Files, err = readFiles(limited, values)
 	} else {
 		var w struct {
 			Files  []File `json:"files"`
@@ -106,8 +108,9 @@ func (x *exchange) batchTooLarge() error {
 	return &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the batch is too large: at most %d bytes", x.limits.Batch)}
 }
 
-// readFiles reads a file a line.
-func readFiles(r io.Reader) ([]File, error) {
+// readFiles reads a file a line. The values of a long batch are put aside as they
+// come.
+func readFiles(r io.Reader, values *asides) ([]File, error) {
 	var files []File
 	d := json.NewDecoder(bufio.NewReaderSize(r, chunk))
 	for {
@@ -121,6 +124,12 @@ func readFiles(r io.Reader) ([]File, error) {
 		}
 		if err != nil {
 			return nil, invalid(fmt.Sprintf("file %d of the batch does not parse: %v", len(files)+1, err))
+		}
+		if len(files) == maxFiles {
+			return nil, &Error{Code: CodeTooLarge, Message: fmt.Sprintf("the batch has too many files: at most %d", maxFiles)}
+		}
+		if err := values.add(&f); err != nil {
+			return nil, err
 		}
 		files = append(files, f)
 	}

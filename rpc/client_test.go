@@ -179,7 +179,7 @@ func TestClientApply(t *testing.T) {
 	r := serve(t, nil)
 	var files []File
 	for i := range 500 {
-		files = append(files, File{fmt.Sprintf("k%03d", i), bytes.Repeat([]byte{byte(i)}, i)})
+		files = append(files, File{Key: fmt.Sprintf("k%03d", i), Value: bytes.Repeat([]byte{byte(i)}, i)})
 	}
 	a, err := r.client.Apply(t.Context(), ApplyRequest{Claim: Claim{Author: "ci"}, Files: files, Prefix: "k", Prune: true})
 	if err != nil || len(a.Created) != 500 || a.Block.IsZero() {

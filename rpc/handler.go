@@ -38,6 +38,9 @@ type HandlerConfig struct {
 	Stop <-chan struct{}
 	// Limits bound what one request can take; zero fields have defaults.
 	Limits Limits
+	// Aside is the directory where values of a long batch wait, on the disk and
+	// without a name, until the batch is written; "" for that of temporary files.
+	Aside string
 }
 
 // Limits bound what one client can take. Zero means the default.

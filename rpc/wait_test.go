@@ -128,7 +128,7 @@ func TestWait(t *testing.T) {
 	if w.Block.IsZero() || w.Token == "" || w.Block != r.fake.newest(t, "k").Block {
 		t.Errorf("the write's answer: %+v", w)
 	}
-	if _, err := c.Apply(t.Context(), ApplyRequest{Claim: Claim{Wait: Wait{Peers: 3}}, Files: []File{{"other", []byte("1")}}}); !errors.Is(err, ErrInvalid) {
+	if _, err := c.Apply(t.Context(), ApplyRequest{Claim: Claim{Wait: Wait{Peers: 3}}, Files: []File{{Key: "other", Value: []byte("1")}}}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("apply: %v", err)
 	}
 	if e, _ := c.Get(t.Context(), GetRequest{KeyRef: KeyRef{Key: "other"}}); !e.Deleted {
