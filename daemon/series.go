@@ -17,17 +17,97 @@ var _ rpc.Series = (*Replica)(nil)
 
 // openSeries is the series that may be written.
 type openSeries struct {
-	mu sync.Mutex // held while a series is written
-	id string     // "" for none
+	mu      sync.Mutex
+	id      string        // "" for none
+	next    int           // how many changes of it are written
+	writing bool          // a request writes
+	moved   chan struct{} // closed and replaced when any of these change; nil before anybody waits
+}
+
+// begin opens another series when nobody writes.
+func (s *openSeries) begin(ctx context.Context) (id string, err error) {
+	id = rand.Text()
+	err = s.await(ctx, func() (bool, error) {
+		if s.writing {
+			return false, nil
+		}
+		s.id, s.next = id, 0
+		return true, nil
+	})
+	return id, err
+}
+
+// enter waits for the turn of a request; leave must be called behind it.
+func (s *openSeries) enter(ctx context.Context, id string, sent int) error {
+	return s.await(ctx, func() (bool, error) {
+		switch {
+		case id == "" || id != s.id:
+			return false, failure(rpc.CodeStale, "this series is over: another import has begun, or the daemon was started again; run the import again, it goes on where this one ends")
+		case sent < s.next:
+			return false, failure(rpc.CodeInvalid, "change %d of the series is written already", sent)
+		case s.writing || sent > s.next:
+			return false, nil
+		}
+		s.writing = true
+		return true, nil
+	})
+}
+
+// leave ends the turn of a request that has written n changes. If one of them
+// failed the series is over: those behind it stand on it.
+func (s *openSeries) leave(n int, failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing = false
+	s.next += n
+	if failed {
+		s.id = ""
+	}
+	s.tell()
+}
+
+// tell wakes whoever waits. s.mu is held.
+func (s *openSeries) tell() {
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
+}
+
+// await calls try with s.mu held until it is done or fails, each time that
+// something has changed.
+func (s *openSeries) await(ctx context.Context, try func() (bool, error)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if done, err := try(); done || err != nil {
+			s.tell()
+			return err
+		}
+		if s.moved == nil {
+			s.moved = make(chan struct{})
+		}
+		moved := s.moved
+		s.mu.Unlock()
+		select {
+		case <-moved:
+		case <-ctx.Done():
+		}
+		s.mu.Lock()
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // OpenSeries implements rpc.Series.
 func (r *Replica) OpenSeries(ctx context.Context, prefix string) iter.Seq2[rpc.SeriesEntry, error] {
 	return func(yield func(rpc.SeriesEntry, error) bool) {
-		r.series.mu.Lock()
-		id := rand.Text()
-		r.series.id = id
-		r.series.mu.Unlock()
+		id, err := r.series.begin(ctx)
+		if err != nil {
+			yield(rpc.SeriesEntry{}, err)
+			return
+		}
 		if !yield(rpc.SeriesEntry{Series: id}, nil) {
 			return
 		}
@@ -52,13 +132,12 @@ func (r *Replica) OpenSeries(ctx context.Context, prefix string) iter.Seq2[rpc.S
 
 // WriteSeries implements rpc.Series. A change that is too large for a block is
 // written as a largeChange.
-func (r *Replica) WriteSeries(ctx context.Context, id string, changes []rpc.SeriesChange, c rpc.Claim) ([]rpc.SeriesReceipt, error) {
-	r.series.mu.Lock()
-	defer r.series.mu.Unlock()
-	if id == "" || id != r.series.id {
-		return nil, failure(rpc.CodeStale, "this series is over: another import has begun, or the daemon was started again; run the import again, it goes on where this one ends")
+func (r *Replica) WriteSeries(ctx context.Context, id string, sent int, changes []rpc.SeriesChange, c rpc.Claim) (done []rpc.SeriesReceipt, err error) {
+	if err := r.series.enter(ctx, id, sent); err != nil {
+		return nil, err
 	}
-	var done []rpc.SeriesReceipt
+	wanted := len(changes)
+	defer func() { r.series.leave(len(done), len(done) < wanted) }()
 	for len(changes) > 0 {
 		n := 0
 		for n < len(changes) && changeSize(&changes[n]) <= r.partSize {

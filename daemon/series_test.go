@@ -1,9 +1,12 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +35,7 @@ func (l *lab) openSeries(prefix string) (id string, before map[string]rpc.Series
 // series writes changes, all of which have to work.
 func (l *lab) series(id string, changes ...rpc.SeriesChange) []rpc.SeriesReceipt {
 	l.t.Helper()
-	done, err := l.WriteSeries(l.t.Context(), id, changes, rpc.Claim{Author: "me"})
+	done, err := l.WriteSeries(l.t.Context(), id, l.Replica.series.next, changes, rpc.Claim{Author: "me"})
 	if err != nil || len(done) != len(changes) {
 		l.t.Fatalf("%d of %d written: %v", len(done), len(changes), err)
 	}
@@ -96,8 +99,8 @@ func TestSeries(t *testing.T) {
 	if _, before := l.openSeries("other"); len(before) > 0 {
 		t.Errorf("of another prefix: %+v", before)
 	}
-	for _, old := range []string{id, again, ""} {
-		if _, err := l.WriteSeries(t.Context(), old, []rpc.SeriesChange{{Source: "s/9", Tag: "t"}}, rpc.Claim{}); !errors.Is(err, rpc.ErrStale) {
+	for _, old := range []string{id, again, ""} { // l.openSeries has begun another since
+		if _, err := l.WriteSeries(t.Context(), old, 0, []rpc.SeriesChange{{Source: "s/9", Tag: "t"}}, rpc.Claim{}); !errors.Is(err, rpc.ErrStale) {
 			t.Errorf("a series that is over: %v", err)
 		}
 	}
@@ -128,9 +131,12 @@ func TestSeriesFails(t *testing.T) {
 			l := newSmallLab(t)
 			id, _ := l.openSeries("b")
 			bad.change.Source = "bad"
-			done, err := l.WriteSeries(t.Context(), id, []rpc.SeriesChange{good, bad.change, good}, rpc.Claim{})
+			done, err := l.WriteSeries(t.Context(), id, 0, []rpc.SeriesChange{good, bad.change, good}, rpc.Claim{})
 			if rpc.CodeOf(err) != bad.code || !strings.Contains(err.Error(), "change bad") || len(done) != 1 {
 				t.Errorf("%d written, then %v (%s)", len(done), err, rpc.CodeOf(err))
+			}
+			if _, err := l.WriteSeries(t.Context(), id, 1, []rpc.SeriesChange{good}, rpc.Claim{}); !errors.Is(err, rpc.ErrStale) {
+				t.Errorf("behind it: %v", err)
 			}
 			l.serves("default", "k", "v")
 			if _, before := l.openSeries("bad"); len(before) > 0 {
@@ -175,4 +181,45 @@ func TestSeriesLarge(t *testing.T) {
 	if len(before) != 5 || before["s5"].Block != done.Block || before["s3"].Live || before["s3"].Fork != side.Fork {
 		t.Errorf("written before: %+v", before)
 	}
+}
+
+// TestSeriesInOrder sends the requests of a series the last first: each waits
+// for those before it, and one that is cancelled waits no more.
+func TestSeriesInOrder(t *testing.T) {
+	l := newLab(t, "a")
+	id, _ := l.openSeries("s")
+	const many = 8
+	var wg sync.WaitGroup
+	for i := many - 1; i >= 0; i-- {
+		wg.Go(func() {
+			_, err := l.WriteSeries(t.Context(), id, 2*i, []rpc.SeriesChange{
+				{Source: "s", Fork: "default", Writes: []rpc.SeriesWrite{wants("k", fmt.Sprint(2*i))}},
+				{Source: "s", Fork: "default", Writes: []rpc.SeriesWrite{wants("k", fmt.Sprint(2*i+1))}},
+			}, rpc.Claim{})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		runtime.Gosched()
+	}
+	wg.Wait()
+	n := 2 * many
+	for e, err := range l.Log(t.Context(), rpc.LogRequest{KeyRef: rpc.KeyRef{Key: "k"}, Values: true}) {
+		if n--; err != nil || string(e.Value) != fmt.Sprint(n) {
+			t.Fatalf("%d from the start: %q, %v", n, e.Value, err)
+		}
+	}
+	if n != 0 {
+		t.Errorf("%d are missing", n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	change := []rpc.SeriesChange{{Source: "s", Tag: "t"}}
+	if _, err := l.WriteSeries(ctx, id, 100, change, rpc.Claim{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if _, err := l.WriteSeries(t.Context(), id, 3, change, rpc.Claim{}); !errors.Is(err, rpc.ErrInvalid) {
+		t.Errorf("sent again: %v", err)
+	}
+	l.series(id, change...)
 }

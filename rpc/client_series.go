@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
+	"strconv"
 )
 
 const seriesPath = "/api/v1/series"
@@ -21,21 +22,22 @@ func (c *Client) OpenSeries(ctx context.Context, prefix string) iter.Seq2[Series
 }
 
 // WriteSeries implements [Series]. The values are not kept.
-func (c *Client) WriteSeries(ctx context.Context, id string, changes []SeriesChange, claim Claim) ([]SeriesReceipt, error) {
+func (c *Client) WriteSeries(ctx context.Context, id string, sent int, changes []SeriesChange, claim Claim) ([]SeriesReceipt, error) {
 	var body []byte
 	for i := range changes {
 		body = append(changes[i].appendJSON(body), '\n')
 	}
-	return c.WriteSeriesBody(ctx, id, body, claim)
+	return c.WriteSeriesBody(ctx, id, sent, body, claim)
 }
 
 // WriteSeriesBody is WriteSeries of changes that were encoded by
 // AppendSeriesChange while others were written.
-func (c *Client) WriteSeriesBody(ctx context.Context, id string, body []byte, claim Claim) ([]SeriesReceipt, error) {
+func (c *Client) WriteSeriesBody(ctx context.Context, id string, sent int, body []byte, claim Claim) ([]SeriesReceipt, error) {
 	req := request{
 		method: http.MethodPost, path: seriesPath + "/" + escape(id), header: http.Header{"Content-Type": {contentLines}}, body: body,
 	}
 	req.setClaim(claim)
+	req.setQuery("sent", strconv.Itoa(sent))
 	done, err := answer[seriesReceipts](ctx, c, req)
 	return done.Receipts, err
 }

@@ -154,7 +154,8 @@ func seriesRoutes() []route {
 		},
 		{
 			method: "POST", pattern: seriesPath + "/{id}", id: "writeSeries", serve: (*exchange).writeSeries,
-			summary: "Writes changes of the open series, one a line, each a block of its own, in order. At the first that fails the error has the receipts of those before it, which are written, as written. Author and message of the headers are those of changes that name none.",
+			summary: "Writes changes of the open series, one a line, each a block of its own, in order. At the first that fails the error has the receipts of those before it, which are written, as written, and the series is over. Author and message of the headers are those of changes that name none.",
+			query:   []string{"sent"},
 			headers: writeHeaders, body: "SeriesChange", answers: jsonAnswer, schema: "SeriesReceipts",
 		},
 	})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
 	"time"
 
 	"crush/crdt"
@@ -22,11 +23,12 @@ type Series interface {
 	// which it came to this node. The series that was open before ends, when what
 	// it is writing is written.
 	OpenSeries(ctx context.Context, prefix string) iter.Seq2[SeriesEntry, error]
-	// WriteSeries writes changes of the open series, in order. At the first that
-	// fails it returns its error, with the receipts of those before it, which are
-	// written. Another series is ErrStale. The claim is that of changes which name
+	// WriteSeries writes changes of the open series, behind the first sent ones,
+	// whose requests it waits for. At the first that fails it returns its error,
+	// with the receipts of those before it, which are written; and the series is
+	// over. One that is over is ErrStale. The claim is that of changes which name
 	// no author or no message.
-	WriteSeries(ctx context.Context, id string, changes []SeriesChange, c Claim) ([]SeriesReceipt, error)
+	WriteSeries(ctx context.Context, id string, sent int, changes []SeriesChange, c Claim) ([]SeriesReceipt, error)
 }
 
 // SeriesEntry is a change that was written before, or the id of the series.
@@ -284,11 +286,15 @@ func (x *exchange) writeSeries() error {
 	if err != nil {
 		return err
 	}
+	sent, err := strconv.Atoi(x.query.Get("sent"))
+	if err != nil || sent < 0 {
+		return invalid("sent must be the number of the series' changes that other requests hold, before those of this one")
+	}
 	changes, err := x.readSeries()
 	if err != nil {
 		return err
 	}
-	done, err := x.Service.Series.WriteSeries(x.r.Context(), x.id, changes, claim)
+	done, err := x.Service.Series.WriteSeries(x.r.Context(), x.id, sent, changes, claim)
 	if err == nil {
 		return x.writeAny(seriesReceipts{list(done)})
 	}

@@ -23,11 +23,11 @@ func (f *fake) OpenSeries(_ context.Context, prefix string) iter.Seq2[SeriesEntr
 }
 
 // WriteSeries implements Series: a change with the source "bad" fails.
-func (f *fake) WriteSeries(_ context.Context, id string, changes []SeriesChange, c Claim) (done []SeriesReceipt, err error) {
+func (f *fake) WriteSeries(_ context.Context, id string, sent int, changes []SeriesChange, c Claim) (done []SeriesReceipt, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = changes
-	if id != "n5" {
+	if id != "n5" || sent != 0 && sent != 7 {
 		return nil, &Error{Code: CodeStale, Message: "another series"}
 	}
 	for _, ch := range changes {
@@ -61,7 +61,7 @@ func TestSeries(t *testing.T) {
 			{Key: "gone", Deleted: true},
 		},
 	}, {Source: "s2", Fork: "default", Writes: []SeriesWrite{{Key: "k", Value: []byte{}}}}, {Source: "bad", Tag: "t"}, {Source: "s4", Tag: "t"}}
-	done, err := r.client.WriteSeries(t.Context(), "n5", sent, Claim{Author: "me"})
+	done, err := r.client.WriteSeries(t.Context(), "n5", 7, sent, Claim{Author: "me"})
 	if !errors.Is(err, ErrConflict) || err.Error() != "it is bad, says me" {
 		t.Errorf("the third change: %v", err)
 	}
@@ -83,7 +83,7 @@ func TestSeries(t *testing.T) {
 	if len(read) != len(sent) {
 		t.Errorf("%d changes arrived", len(read))
 	}
-	if _, err := r.client.WriteSeries(t.Context(), "old", sent, Claim{}); !errors.Is(err, ErrStale) {
+	if _, err := r.client.WriteSeries(t.Context(), "old", 0, sent, Claim{}); !errors.Is(err, ErrStale) {
 		t.Errorf("a series that is over: %v", err)
 	}
 }
@@ -107,10 +107,13 @@ func TestSeriesRefuses(t *testing.T) {
 		strings.Repeat(`{"source":"s","tag":"t"}`, maxSeries):                        413,
 	} {
 		f.last = nil
-		w := call(h, "POST", "/api/v1/series/n5", strings.NewReader(good+body))
+		w := call(h, "POST", "/api/v1/series/n5?sent=0", strings.NewReader(good+body))
 		if w.Code != status || f.last != nil {
 			t.Errorf("%.80s: %d %s", body, w.Code, w.Body)
 		}
+	}
+	for _, query := range []string{"", "?sent=-1", "?sent=x"} {
+		want(t, call(h, "POST", "/api/v1/series/n5"+query, strings.NewReader(good)), 400, "sent must be")
 	}
 	want(t, call(h, "POST", "/api/v1/series", strings.NewReader(`{}`)), 400, "prefix")
 }

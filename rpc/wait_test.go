@@ -61,8 +61,11 @@ func TestEveryWriteWaits(t *testing.T) {
 			target = strings.ReplaceAll(target, name, value)
 		}
 		query := "?wait=1"
-		if r.id == "deletePrefix" {
+		switch r.id {
+		case "deletePrefix":
 			query += "&prefix=b"
+		case "writeSeries":
+			query += "&sent=0"
 		}
 		f.open = []Conflict{{Key: "k", Fork: "default", Sides: []Side{{Letter: "a"}}}}
 		before := len(f.awaited)

@@ -106,7 +106,7 @@ func decompressed(in io.Reader) (io.ReadCloser, error) {
 		return gzip.NewReader(buffered)
 	case bytes.HasPrefix(start, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		const window = 128 << 20 // that of zstd --long=27, what its own program takes
-		d, err := zstd.NewReader(buffered, zstd.WithDecoderMaxWindow(window), zstd.WithDecoderConcurrency(1))
+		d, err := zstd.NewReader(buffered, zstd.WithDecoderMaxWindow(window))
 		if err != nil {
 			return nil, err
 		}
@@ -181,8 +181,9 @@ type gitWriter struct {
 	places  map[*gitstream.Commit]rpc.SeriesPlace
 	pending map[*gitstream.Commit]bool // steps that have no receipt yet
 	batch   flight
-	flying  *flight // nil if none is on its way
-	value   []byte  // buffer
+	flying  []*flight // on their way, the oldest first
+	sent    int       // steps, so far
+	value   []byte    // buffer
 	shown   *progress
 	done    imported
 }
@@ -199,8 +200,10 @@ type flight struct {
 
 const (
 	// flightSteps and flightBytes bound what is sent at once.
-	flightSteps = 64
+	flightSteps = 256
 	flightBytes = 4 << 20
+	// flights is how many are on their way: while one is written the next is read.
+	flights = 2
 )
 
 func (w *gitWriter) run(ctx context.Context) error {
@@ -217,13 +220,15 @@ func (w *gitWriter) run(ctx context.Context) error {
 	defer w.shown.end()
 	for i := range w.plan.Steps {
 		if err := w.add(ctx, &w.plan.Steps[i]); err != nil {
-			return errors.Join(err, w.settle())
+			_ = w.settle() // what is behind it fails because of it
+			return err
 		}
 	}
-	if err := w.send(ctx, w.p.claim("")); err != nil {
-		return err
+	err := w.send(ctx, w.p.claim(""))
+	if landed := w.settle(); err == nil {
+		err = landed
 	}
-	return w.settle()
+	return err
 }
 
 // open begins a series, and plans what earlier ones have left to do.
@@ -410,38 +415,49 @@ func clip(text string, most int) string {
 	return text[:end] + mark
 }
 
-// send waits for the batch that is on its way, and sends the next.
+// send sends the batch, when few enough are on their way.
 func (w *gitWriter) send(ctx context.Context, claim rpc.Claim) error {
-	if err := w.settle(); err != nil || len(w.batch.steps) == 0 && claim.Wait.IsZero() {
-		return err
+	if len(w.batch.steps) == 0 && claim.Wait.IsZero() {
+		return nil
+	}
+	for len(w.flying) >= flights {
+		if err := w.land(); err != nil {
+			return err
+		}
 	}
 	f := w.batch
 	f.landed = make(chan struct{})
-	w.flying, w.batch = &f, flight{}
+	sent := w.sent
+	w.flying, w.batch, w.sent = append(w.flying, &f), flight{}, sent+len(f.steps)
 	go func() {
 		defer close(f.landed)
-		f.receipts, f.err = w.door.WriteSeriesBody(ctx, w.series, f.body, claim)
+		f.receipts, f.err = w.door.WriteSeriesBody(ctx, w.series, sent, f.body, claim)
 	}()
 	return nil
 }
 
-// settle waits for the batch that is on its way, and keeps its receipts. send
-// starts nothing that this does not wait for.
+// settle waits for all that is on its way: send starts nothing that this does
+// not wait for. It returns the error of the first that failed.
 func (w *gitWriter) settle() error {
-	f := w.flying
-	if f == nil {
-		return nil
+	var first error
+	for len(w.flying) > 0 {
+		if err := w.land(); first == nil {
+			first = err
+		}
 	}
+	return first
+}
+
+// land waits for the oldest batch that is on its way, and keeps its receipts.
+func (w *gitWriter) land() error {
+	f := w.flying[0]
 	<-f.landed
-	w.flying = nil
+	w.flying = w.flying[1:]
 	for i, r := range f.receipts {
 		w.keep(f.steps[i], r)
 	}
-	clear(w.pending)
-	for _, s := range w.batch.steps {
-		if s.Kind == gitstream.StepCommit {
-			w.pending[s.Commit] = true
-		}
+	for _, s := range f.steps {
+		delete(w.pending, s.Commit)
 	}
 	if f.err == nil || len(f.receipts) >= len(f.steps) {
 		return f.err
