@@ -73,6 +73,7 @@ func (l *life) first(t testing.TB) error {
 		func() error { return l.wrote(l.n.Found(t.Context(), dag.Member{Name: "a"})) },
 		func() error { return l.put(t, "a", "1") },
 		func() error { return l.put(t, "b", strings.Repeat("long", dag.InlineMax)) },
+		func() error { return l.put(t, "b", strings.Repeat("long", dag.InlineMax)+"er") },
 		func() error {
 			return l.wrote(l.n.Commit(t.Context(), dag.Note{}, func(tx *dag.Tx) error {
 				return tx.Op(dag.NewOp(dag.MemberOp{Node: l.peer.key.ID(), Role: dag.RoleWriter, Name: "peer"}))
@@ -90,6 +91,7 @@ func (l *life) second(t testing.TB) error {
 		func() error { return l.n.open(t.Context()) },
 		func() error { return l.put(t, "a", "3") },
 		func() error { return l.put(t, "c", "4") },
+		func() error { return l.put(t, "b", "no"+strings.Repeat("long", dag.InlineMax)+"er") },
 		func() error { l.tried = nil; return l.n.Close() },
 	)
 }

@@ -82,8 +82,8 @@ type codec struct{ packers, patchers, readers sync.Pool }
 // codecWindow is how far back a compressed payload refers.
 const codecWindow = 1 << 20
 
-func newEncoder() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
+func newEncoder(level zstd.EncoderLevel) *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(level),
 		zstd.WithWindowSize(codecWindow), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic("dag: zstd encoder: " + err.Error())
@@ -95,17 +95,19 @@ func newEncoder() *zstd.Encoder {
 func (c *codec) pack(value []byte) []byte {
 	e, ok := c.packers.Get().(*zstd.Encoder)
 	if !ok {
-		e = newEncoder()
+		e = newEncoder(zstd.SpeedDefault)
 	}
 	defer c.packers.Put(e)
 	return c.good(e.EncodeAll(value, nil), nil, value)
 }
 
-// patch is pack with base as the content that stands before value.
+// patch is pack with base as the content that stands before value. Most of its
+// cost is the table of base, which the fastest level has the smallest of, and
+// base, not the level, makes frames short.
 func (c *codec) patch(base, value []byte) []byte {
 	e, ok := c.patchers.Get().(*zstd.Encoder)
 	if !ok {
-		e = newEncoder()
+		e = newEncoder(zstd.SpeedFastest)
 	}
 	defer c.patchers.Put(e)
 	var out bytes.Buffer

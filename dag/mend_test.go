@@ -152,3 +152,54 @@ func TestMendNothing(t *testing.T) {
 		t.Errorf("mended %v, left %v", mended, left)
 	}
 }
+
+// TestMendKeepsTheRest: of a block with one damaged payload nothing else is
+// written anew, and a block that stands in the place of another goes.
+func TestMendKeepsTheRest(t *testing.T) {
+	a := foundNode(t, "a")
+	long := strings.Repeat("long", dag.InlineMax)
+	for i := range 3 {
+		a.commit(t, func(tx *dag.Tx) error {
+			for j := range 3 - i {
+				if err := putTx(tx, fmt.Sprint("short", j), fmt.Append(nil, i)); err != nil {
+					return err
+				}
+			}
+			return putTx(tx, "long", []byte(long+fmt.Sprint(i)))
+		})
+	}
+	peer := openNode(t, "peer", dagtest.NewMem())
+	peer.pull(t, a)
+	keys := keysOf(t, a.store, 'b')
+	good := records(t, a.store)
+	var blocks [][]byte
+	asked := 0
+	for _, k := range keys {
+		if len(k) == len(keys[0]) {
+			blocks = append(blocks, k)
+			continue
+		}
+		a.mem().Set(k, []byte("damaged"))
+		before := records(t, a.store)
+		if mended, left := a.mend(t, from(t, peer, &asked)); len(mended) != 1 || len(left) > 0 {
+			t.Errorf("%x: mended %v, left %v", k, mended, left)
+		}
+		for other, v := range records(t, a.store) {
+			if other != string(k) && v != before[other] {
+				t.Errorf("mending %x writes %x", k, other)
+			}
+		}
+	}
+	for i, k := range blocks[1:] {
+		a.mem().Set(k, []byte(good[string(blocks[len(blocks)-1-i])]))
+	}
+	a.mem().Set(blocks[1], []byte(good[string(blocks[3])]))
+	if mended, left := a.mend(t, from(t, peer, &asked)); len(mended) == 0 || len(left) > 0 {
+		t.Errorf("mended %v, left %v", mended, left)
+	}
+	if now := keysOf(t, a.store, 'b'); len(now) != len(keys) {
+		t.Errorf("%d records of blocks and payloads became %d", len(keys), len(now))
+	}
+	a.check(t)
+	same(t, peer, a)
+}

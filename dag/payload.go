@@ -279,6 +279,7 @@ func (c *payloadCache) put(at loc, l loaded) {
 	if len(l.value) < deltaMin || len(l.value) > cachedPayloads/8 {
 		return
 	}
+	l.value = slices.Clip(l.value) // readers share it: what one appends must not reach another
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.add(at, l)

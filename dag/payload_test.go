@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"crush/dag"
@@ -373,4 +374,36 @@ func TestFormat2(t *testing.T) {
 		t.Fatal(err)
 	}
 	openNode(t, "a", into).check(t)
+}
+
+// TestReadersShare: many read what others write, and may append to it.
+func TestReadersShare(t *testing.T) {
+	a := foundNode(t, "a")
+	r := rand.New(rand.NewPCG(1, 5))
+	text := a.versions(t, r, "k", []byte(lines(r, 100)), 3)
+	past := a.history(t, "k")
+	var readers sync.WaitGroup
+	for i := range 4 {
+		readers.Go(func() {
+			for j := range 200 {
+				c := &past[(i+j)%len(past)]
+				v, err := a.ChangePayload(c)
+				if err != nil || dag.SumOf(v) != c.Revision.Value {
+					t.Errorf("revision %s: %v", c.ID.Short(), err)
+					return
+				}
+				mine := append(v, 'm')
+				if again, err := a.ChangePayload(c); err != nil || append(again, 'n')[len(again)] != 'n' || mine[len(v)] != 'm' {
+					t.Errorf("what a reader appends reaches another: %v", err)
+					return
+				}
+				if j%50 == 49 {
+					a.ForgetPayloads()
+				}
+			}
+		})
+	}
+	a.versions(t, r, "k", text, 40)
+	readers.Wait()
+	a.check(t)
 }
