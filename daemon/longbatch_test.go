@@ -16,7 +16,7 @@ import (
 func TestLongBatch(t *testing.T) {
 	n := startNode(t, Config{Data: filepath.Join(shortDir(t), "d")})
 	var files []rpc.File
-	value := func(i int) []byte { return bytes.Repeat([]byte(fmt.Sprintf("%02d", i)), 1<<19) }
+	value := func(i int) []byte { return bytes.Repeat(fmt.Appendf(nil, "%02d", i), 1<<19) }
 	for i := range 20 {
 		files = append(files, rpc.File{Key: fmt.Sprintf("k%02d", i), Value: value(i)})
 	}
