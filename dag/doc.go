@@ -262,7 +262,8 @@
 //
 // from seal on once for each block, in an order of causality: the first is the
 // genesis of the cluster. No link leads to about or to a seal, which other tools
-// skip; from the roots all else is reached. A payload stands in the file as often
+// skip; from the roots all else is reached. Only links of what has no effect can
+// lead nowhere. A payload stands in the file as often
 // as revisions have it. Of a chain at least the last block has a seal, and no
 // more than 32 MiB of blocks stand before one.
 //

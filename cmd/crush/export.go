@@ -22,9 +22,9 @@ func (p *program) exportCommand() *cobra.Command {
 		Use:   "export FILE.car | export --dir DIR [PREFIX/]",
 		Short: "Write the history into a file, or keys into files",
 		Long: `Write the whole history, all forks and revisions, into FILE.car, or to standard
-output: -. It is a CAR file, which import and every tool of IPLD read; each link
-in it leads to a part of it. The daemon is asked; with none running the data
-directory is read under its lock. Writes may go on meanwhile.
+output: -. It is a CAR file, which import and the tools of IPLD read. The daemon is
+asked; with none running the data directory is read under its lock. Writes may go
+on meanwhile.
 
 With --dir write every key, or every key below PREFIX/, into a file below DIR: the
 inverse of apply. The path of the file is the key without PREFIX/. Files that have
@@ -34,7 +34,7 @@ Nothing is written outside DIR. A key that cannot be a path, or that is a file
 where another key needs a directory, is named on stderr; the others are still
 written, and the exit code is 1.`,
 		Example: `  crush export backup.car
-  crush export - | ipfs dag import
+  crush export - | gzip > backup.car.gz
   crush export --dir backup
   crush export --dir config app/`,
 		Args: wantArgs(0, 1),
