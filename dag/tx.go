@@ -34,6 +34,12 @@ type Tx struct {
 	forks   *forkTable
 	reader  lineage // see lineage()
 	size    int
+	// last is what Entry has read last: who writes a key reads it first.
+	last struct {
+		k     entryKey
+		forks *forkTable
+		e     *Entry
+	}
 }
 
 // building is the block under construction.
@@ -205,7 +211,14 @@ func (tx *Tx) Entry(fork ForkID, key string) (*Entry, error) {
 	if e, ok := tx.b.entries[k]; ok {
 		return e, nil
 	}
-	return tx.lineage().entry(k)
+	if last := &tx.last; last.e != nil && last.k == k && last.forks == tx.forks {
+		return last.e, nil
+	}
+	e, err := tx.lineage().entry(k)
+	if err == nil {
+		tx.last.k, tx.last.forks, tx.last.e = k, tx.forks, e
+	}
+	return e, err
 }
 
 // lineage reads the state in front of the block, with the operations of the
