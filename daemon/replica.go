@@ -188,7 +188,10 @@ func (r *Replica) noFork(name string) error {
 func checkKey(key string) error { return outward(dag.ValidKey(key)) }
 
 // view computes what a read of an entry returns.
-func (r *Replica) view(e *dag.Entry) crdt.View {
+func (r *Replica) view(e *dag.Entry) crdt.View { return r.viewBy(e, r.graph.Ways) }
+
+// viewBy is view with where the heads came from.
+func (r *Replica) viewBy(e *dag.Entry, ways func(*dag.Entry) []dag.Way) crdt.View {
 	var buf [4]crdt.Write
 	v := crdt.Visible{Fork: crdt.ForkID(e.Fork), Key: e.Key, Heads: buf[:0]}
 	for i := range e.Heads {
@@ -199,7 +202,7 @@ func (r *Replica) view(e *dag.Entry) crdt.View {
 		})
 	}
 	if len(e.Heads) > 1 {
-		r.rankByOrigin(e, &v)
+		r.rankByOrigin(e, ways(e), &v)
 	}
 	return v.View()
 }
@@ -210,9 +213,9 @@ var origins = [...]crdt.Origin{dag.Written: crdt.Written, dag.Inherited: crdt.In
 // rankByOrigin fills in what decides between sides on a fork with
 // contributions: where each head came from, and how the source ranked those
 // that were there when the fork was made.
-func (r *Replica) rankByOrigin(e *dag.Entry, v *crdt.Visible) {
+func (r *Replica) rankByOrigin(e *dag.Entry, ways []dag.Way, v *crdt.Visible) {
 	inherited := 0
-	for i, way := range r.graph.Ways(e) {
+	for i, way := range ways {
 		v.Heads[i].Origin = origins[way]
 		if way == dag.Inherited {
 			inherited++

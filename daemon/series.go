@@ -284,7 +284,11 @@ func (w *seriesWork) sources(tx *dag.Tx) (from []dag.Contribution, err error) {
 		if !ok {
 			return nil, failure(rpc.CodeNotFound, "there is no fork %q on this node", place.Fork)
 		}
-		from = append(from, dag.NewContribution(f.ID, []dag.BlockID{place.Block}, nil))
+		var cut []dag.BlockID // none for all that is before the change
+		if !place.Block.IsZero() {
+			cut = []dag.BlockID{place.Block}
+		}
+		from = append(from, dag.NewContribution(f.ID, cut, nil))
 	}
 	return from, nil
 }
@@ -341,7 +345,7 @@ func (w *seriesWork) draft(tx *dag.Tx, on dag.ForkID, want *rpc.SeriesWrite) (*d
 	if err != nil {
 		return nil, "", err
 	}
-	v := w.r.view(e)
+	v := w.r.viewBy(e, tx.Ways)
 	kind, err := kindFor(want.Key, want.Kind, &v)
 	switch {
 	case want.Deleted:

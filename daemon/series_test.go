@@ -58,19 +58,20 @@ func TestSeries(t *testing.T) {
 		t.Errorf("the first: %+v", first)
 	}
 	base := []rpc.SeriesPlace{{Fork: "default", Block: first.Block}}
+	// In one batch: what merges stands on forks and heads that are no part of the
+	// graph yet.
 	done := l.series(id,
 		rpc.SeriesChange{Source: "s/2", Fork: "side", Create: true, From: base},
 		rpc.SeriesChange{Source: "s/3", Fork: "side", Writes: []rpc.SeriesWrite{wants("a", "side"), wants("b", "side"), wants("new", "side")}},
 		rpc.SeriesChange{Source: "s/4", Fork: "default", Writes: []rpc.SeriesWrite{wants("b", "2"), {Key: "c", Deleted: true}}},
-	)
-	merged := l.series(id,
 		rpc.SeriesChange{
-			Source: "s/5", Fork: "default", From: []rpc.SeriesPlace{{Fork: done[1].Fork.String(), Block: done[1].Block}}, Remove: []string{"side"},
+			Source: "s/5", Fork: "default", From: []rpc.SeriesPlace{{Fork: "side"}}, Remove: []string{"side"},
 			Writes: []rpc.SeriesWrite{wants("a", "side"), wants("b", "2"), wants("new", "merged"), {Key: "c", Deleted: true}},
 		},
 		rpc.SeriesChange{Source: "s/6", Tag: "v1", From: base},
 		rpc.SeriesChange{Source: "s/7", Fork: "default", Writes: []rpc.SeriesWrite{wants("a", "side")}},
 	)
+	merged := done[3:]
 	// a came with the merge, c was gone; b was in conflict, though it served what
 	// is wanted.
 	if m := merged[0]; m.Written != 2 || m.Equal != 2 || m.Deleted != 0 {

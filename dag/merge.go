@@ -264,8 +264,13 @@ const (
 
 // Ways says for each head of an entry how it came to be visible on the entry's
 // fork.
-func (g *Graph) Ways(e *Entry) []Way {
-	t := g.moment.Load().forks
+func (g *Graph) Ways(e *Entry) []Way { return g.moment.Load().forks.ways(e) }
+
+// Ways is Graph.Ways behind the operations so far, for an entry of Tx.Entry:
+// forks that were made in the same batch are no part of the graph yet.
+func (tx *Tx) Ways(e *Entry) []Way { return tx.forks.ways(e) }
+
+func (t *forkTable) ways(e *Entry) []Way {
 	f := t.id(e.Fork)
 	out := make([]Way, len(e.Heads))
 	elsewhere := func(h Head) bool { return h.fork != 0 && h.fork != f.num }

@@ -2,12 +2,14 @@ package rpc
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 	"time"
 
@@ -85,10 +87,26 @@ type SeriesChange struct {
 	Writes []SeriesWrite `json:"writes,omitempty"`
 }
 
-// SeriesPlace is a fork as it was at a block.
+// SeriesPlace is a fork as it was at a block, or, if that is zero, as the changes
+// before have left it; a tag needs blocks.
 type SeriesPlace struct {
-	Fork  string      `json:"fork"`
-	Block dag.BlockID `json:"block"`
+	Fork  string
+	Block dag.BlockID
+}
+
+type seriesPlaceWire struct {
+	Fork  string    `json:"fork"`
+	Block blockText `json:"block"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (p *SeriesPlace) UnmarshalJSON(data []byte) error {
+	var w seriesPlaceWire
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	err := d.Decode(&w)
+	*p = SeriesPlace{w.Fork, w.Block.is}
+	return err
 }
 
 // SeriesWrite is what a key is to serve.
@@ -225,6 +243,8 @@ func (w *seriesChangeWire) change(limit int64) (c SeriesChange, err error) {
 	switch {
 	case w.Source == "":
 		return c, invalid("a change names no source")
+	case w.Tag != "" && slices.ContainsFunc(w.From, func(p SeriesPlace) bool { return p.Block.IsZero() }):
+		return c, invalid("the tag " + quote(w.Tag) + " names no block")
 	case w.Fork == "" && (w.Create || w.Tag == "" || len(w.Writes)+len(w.Remove) > 0):
 		return c, invalid("the change " + quote(w.Source) + " names no fork")
 	}

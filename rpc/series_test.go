@@ -60,7 +60,7 @@ func TestSeries(t *testing.T) {
 			{Key: "raw", Value: []byte{0xff, 0, 0x80}},
 			{Key: "gone", Deleted: true},
 		},
-	}, {Source: "s2", Fork: "default", Writes: []SeriesWrite{{Key: "k", Value: []byte{}}}}, {Source: "bad", Tag: "t"}, {Source: "s4", Tag: "t"}}
+	}, {Source: "s2", Fork: "default", From: []SeriesPlace{{Fork: "git/3"}}, Writes: []SeriesWrite{{Key: "k", Value: []byte{}}}}, {Source: "bad", Tag: "t"}, {Source: "s4", Tag: "t"}}
 	done, err := r.client.WriteSeries(t.Context(), "n5", 7, sent, Claim{Author: "me"})
 	if !errors.Is(err, ErrConflict) || err.Error() != "it is bad, says me" {
 		t.Errorf("the third change: %v", err)
@@ -102,6 +102,8 @@ func TestSeriesRefuses(t *testing.T) {
 		`{"source":"s","fork":"f","writes":[{"key":"k","value":"","deleted":true}]}`: 400,
 		`{"source":"s","fork":"f","writes":[{"key":"k","value":"123456789"}]}`:       413,
 		`{"source":"s","fork":"f","writes":[{"key":"k","value":"v","kind":"what"}]}`: 400,
+		`{"source":"s","fork":"f","from":[{"fork":"g","blok":""}]}`:                  400,
+		`{"source":"s","tag":"t","from":[{"fork":"g"}]}`:                             400,
 		`{"source":"s","fork":"f","misspelt":1}`:                                     400,
 		`{"source":"s"`:                                                              400,
 		strings.Repeat(`{"source":"s","tag":"t"}`, maxSeries):                        413,

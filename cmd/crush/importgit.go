@@ -42,7 +42,7 @@ func (p *program) importGit(cmd *cobra.Command, f *gitFlags) error {
 	case broken != nil && len(h.Commits) == 0:
 		return fmt.Errorf("%s: %w", f.from, broken)
 	}
-	w := &gitWriter{p: p, flags: f, door: door, spool: spool, history: h, pending: map[*gitstream.Commit]bool{}}
+	w := &gitWriter{p: p, flags: f, door: door, spool: spool, history: h, pending: map[*gitstream.Commit]bool{}, newest: map[*gitstream.Line]*gitstream.Commit{}}
 	if err := w.run(ctx); err != nil {
 		return err
 	}
@@ -180,6 +180,7 @@ type gitWriter struct {
 	series  string
 	places  map[*gitstream.Commit]rpc.SeriesPlace
 	pending map[*gitstream.Commit]bool // steps that have no receipt yet
+	newest  map[*gitstream.Line]*gitstream.Commit
 	batch   flight
 	flying  []*flight // on their way, the oldest first
 	sent    int       // steps, so far
@@ -313,8 +314,11 @@ func (w *gitWriter) add(ctx context.Context, s *gitstream.Step) error {
 	}
 	w.batch.body = rpc.AppendSeriesChange(w.batch.body, change)
 	w.batch.steps = append(w.batch.steps, s)
-	if s.Kind == gitstream.StepCommit {
-		w.pending[s.Commit] = true
+	switch s.Kind {
+	case gitstream.StepCommit:
+		w.pending[s.Commit], w.newest[s.Line] = true, s.Commit
+	case gitstream.StepMove:
+		delete(w.newest, s.Line)
 	}
 	if len(w.batch.steps) < flightSteps && len(w.batch.body) < flightBytes {
 		return nil
@@ -322,29 +326,41 @@ func (w *gitWriter) add(ctx context.Context, s *gitstream.Step) error {
 	return w.send(ctx, rpc.Claim{Author: rpc.Author(w.p.flags.author)})
 }
 
-// from finds where the other commits of a step are; one that changes nothing is
-// where those before it are, perhaps on the line of the step. If a place is not
-// known yet, what is under way is waited for.
+// from finds where the other commits of a step are. One at the end of its line is
+// where that line is; one that changes nothing is where those before it are,
+// perhaps on the line of the step. If a place is not known yet, what is under way
+// is waited for.
 func (w *gitWriter) from(ctx context.Context, s *gitstream.Step) (from []rpc.SeriesPlace, err error) {
 	for _, c := range s.From {
-		for ; c != nil; c = w.plan.Previous(c) {
-			if w.pending[c] {
-				if err := w.send(ctx, rpc.Claim{Author: rpc.Author(w.p.flags.author)}); err != nil {
-					return nil, err
-				}
-				if err := w.settle(); err != nil {
-					return nil, err
-				}
-			}
-			if place, ok := w.places[c]; ok {
-				if s.Kind == gitstream.StepFork || s.Line == nil || place.Fork != s.Line.Fork {
-					from = append(from, place)
-				}
-				break
-			}
+		place, ok, err := w.place(ctx, s, c)
+		if err != nil {
+			return nil, err
+		}
+		if ok && (s.Kind != gitstream.StepCommit && s.Kind != gitstream.StepMove || place.Fork != s.Line.Address()) {
+			from = append(from, place)
 		}
 	}
 	return from, nil
+}
+
+func (w *gitWriter) place(ctx context.Context, s *gitstream.Step, c *gitstream.Commit) (place rpc.SeriesPlace, ok bool, err error) {
+	for ; c != nil; c = w.plan.Previous(c) {
+		if l := w.plan.LineOf(c); w.newest[l] == c && s.Kind != gitstream.StepTag {
+			return rpc.SeriesPlace{Fork: l.Address()}, true, nil
+		}
+		if w.pending[c] {
+			if err := w.send(ctx, rpc.Claim{Author: rpc.Author(w.p.flags.author)}); err != nil {
+				return place, false, err
+			}
+			if err := w.settle(); err != nil {
+				return place, false, err
+			}
+		}
+		if place, ok = w.places[c]; ok {
+			return place, true, nil
+		}
+	}
+	return place, false, nil
 }
 
 // change is a step as the daemon takes it.
