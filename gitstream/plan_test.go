@@ -122,11 +122,13 @@ func lay(t *testing.T, w *world, stream string, o Options) (*Plan, map[string]st
 
 // commitOf writes a commit: its mark, ref and parents. Its message is its mark.
 func commitOf(mark int, ref string, parents ...int) string {
-	text := fmt.Sprintf("commit %s\nmark :%d\ncommitter B <b> %d +0\ndata <<.\n%d\n.\n", ref, mark, mark, mark)
+	var text strings.Builder
+	fmt.Fprintf(&text, "commit %s\nmark :%d\ncommitter B <b> %d +0\ndata <<.\n%d\n.\n", ref, mark, mark, mark)
 	for i, p := range parents {
-		text += fmt.Sprintf("%s :%d\n", []string{"from", "merge"}[min(i, 1)], p)
+		fmt.Fprintf(&text, "%s :%d\n", []string{"from", "merge"}[min(i, 1)], p)
 	}
-	return text + fmt.Sprintf("M 644 inline f%d\ndata 1\nx\n\n", mark)
+	fmt.Fprintf(&text, "M 644 inline f%d\ndata 1\nx\n\n", mark)
+	return text.String()
 }
 
 const mainRef = "refs/heads/main"
@@ -216,11 +218,12 @@ func TestPlanGoesOn(t *testing.T) {
 
 // TestPlanNames gives refs names that forks can have, and no two the same.
 func TestPlanNames(t *testing.T) {
-	stream := commitOf(1, mainRef)
+	var stream strings.Builder
+	stream.WriteString(commitOf(1, mainRef))
 	for _, ref := range []string{"refs/heads/a b", "refs/heads/a-b", "refs/remotes/a-b", "refs/heads/default", "refs/heads/-", "refs/heads/" + strings.Repeat("x", 200)} {
-		stream += "reset " + ref + "\nfrom :1\n\n"
+		stream.WriteString("reset " + ref + "\nfrom :1\n\n")
 	}
-	p, _ := lay(t, newWorld(), stream, Options{Into: "default", Fork: "1"})
+	p, _ := lay(t, newWorld(), stream.String(), Options{Into: "default", Fork: "1"})
 	var names []string
 	for _, s := range p.Steps[1:] {
 		names = append(names, s.Line.Name)
@@ -229,7 +232,7 @@ func TestPlanNames(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Errorf("named %q, want %q", names, want)
 	}
-	h, _ := Read(strings.NewReader(stream), newMemory())
+	h, _ := Read(strings.NewReader(stream.String()), newMemory())
 	if _, err := h.Plan(Options{Into: "default", Fork: "1", Taken: map[string]bool{"a-b": true}}); err == nil || !strings.Contains(err.Error(), `"a-b"`) {
 		t.Errorf("a name that is taken: %v", err)
 	}
