@@ -13,8 +13,8 @@ import (
 	"crush/dag/dagtest"
 )
 
-// from gives the blocks of a graph, and before each one that is another and one
-// that is damaged.
+// from gives the blocks of a graph, and before each one that is another, one
+// that is damaged, and one with a bad signature.
 func from(t testing.TB, n *node, asked *int) dag.Fetch {
 	return func(ctx context.Context, id dag.BlockID) iter.Seq[dag.Bundle] {
 		return func(yield func(dag.Bundle) bool) {
@@ -29,7 +29,11 @@ func from(t testing.TB, n *node, asked *int) dag.Fetch {
 			}
 			bad := bytes.Clone(good)
 			bad[len(bad)/2] ^= 1
-			for _, b := range []dag.Bundle{other, bad, good} {
+			unsigned := bytes.Clone(good)
+			if h, err := dag.ReadHeader(good); err == nil && h.Signed {
+				unsigned[bytes.Index(unsigned, h.Sig)] ^= 1
+			}
+			for _, b := range []dag.Bundle{other, bad, unsigned, good} {
 				if !yield(b) {
 					return
 				}
