@@ -77,14 +77,19 @@ func unsplice(base, enc []byte) ([]byte, error) {
 // codec compresses with zstd. Encoders and decoders are costly to make, so they
 // are kept from one use to the next. The zero value is ready; it is safe for
 // concurrent use.
-type codec struct{ packers, patchers, readers sync.Pool }
+type codec struct{ packers, patchers, largePatchers, readers sync.Pool }
 
-// codecWindow is how far back a compressed payload refers.
-const codecWindow = 1 << 20
+const (
+	// codecWindow is how far back a compressed payload refers; largeWindow if it
+	// has a base of more than largeBase, which it must reach.
+	codecWindow = 1 << 20
+	largeWindow = 8 << 20
+	largeBase   = 128 << 10
+)
 
-func newEncoder(level zstd.EncoderLevel) *zstd.Encoder {
+func newEncoder(level zstd.EncoderLevel, window int) *zstd.Encoder {
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(level),
-		zstd.WithWindowSize(codecWindow), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+		zstd.WithWindowSize(window), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic("dag: zstd encoder: " + err.Error())
 	}
@@ -95,21 +100,25 @@ func newEncoder(level zstd.EncoderLevel) *zstd.Encoder {
 func (c *codec) pack(value []byte) []byte {
 	e, ok := c.packers.Get().(*zstd.Encoder)
 	if !ok {
-		e = newEncoder(zstd.SpeedDefault)
+		e = newEncoder(zstd.SpeedDefault, codecWindow)
 	}
 	defer c.packers.Put(e)
 	return c.good(e.EncodeAll(value, nil), nil, value)
 }
 
 // patch is pack with base as the content that stands before value. Most of its
-// cost is the table of base, which the fastest level has the smallest of, and
-// base, not the level, makes frames short.
+// cost is the table of base, of which the fastest level has the smallest. It is
+// too small for what is large.
 func (c *codec) patch(base, value []byte) []byte {
-	e, ok := c.patchers.Get().(*zstd.Encoder)
-	if !ok {
-		e = newEncoder(zstd.SpeedFastest)
+	pool, level, window := &c.patchers, zstd.SpeedFastest, codecWindow
+	if len(base) > largeBase {
+		pool, level, window = &c.largePatchers, zstd.SpeedDefault, largeWindow
 	}
-	defer c.patchers.Put(e)
+	e, ok := pool.Get().(*zstd.Encoder)
+	if !ok {
+		e = newEncoder(level, window)
+	}
+	defer pool.Put(e)
 	var out bytes.Buffer
 	err := e.ResetWithOptions(&out, zstd.WithEncoderDictRaw(0, base))
 	if err == nil {

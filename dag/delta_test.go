@@ -115,6 +115,19 @@ func TestKeptIsSmall(t *testing.T) {
 	}
 }
 
+// TestLargeIsSmallToo: what is large and has few changes, far from one another.
+func TestLargeIsSmallToo(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 4))
+	var c codec
+	for _, lines := range []int{3000, 40_000} {
+		base := textOf(r, lines)
+		value := edited(r, base, 10)
+		if frame := c.patch(base, value); len(frame) == 0 || len(frame) > 1000 {
+			t.Errorf("10 changes in %d bytes take %d", len(base), len(frame))
+		}
+	}
+}
+
 // keptExamples are those of the package comment, on one base. Zstd's own program
 // made the frames.
 const keptBase = "replicas: 2\nport: 80\n"
