@@ -21,10 +21,15 @@ func (d *Daemon) Export(ctx context.Context, w io.Writer) (rpc.Exported, error) 
 // Import implements rpc.Archives.
 func (d *Daemon) Import(ctx context.Context, r io.Reader) (rpc.Imported, error) {
 	if !d.joining.CompareAndSwap(false, true) {
-		return rpc.Imported{}, failure(rpc.CodeBusy, "this node joins a cluster, or imports a file, already")
+		return rpc.Imported{}, errOccupied()
 	}
 	defer d.joining.Store(false)
 	return importCAR(ctx, d.dir, d.replica.Graph(), r)
+}
+
+// errOccupied refuses what must not run beside a join, an import or a repair.
+func errOccupied() error {
+	return failure(rpc.CodeBusy, "this node joins a cluster, imports a file or repairs its store: wait until that has ended")
 }
 
 // ExportData is Export of a data directory that no daemon uses, under its lock.

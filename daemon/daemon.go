@@ -30,7 +30,7 @@ type Daemon struct {
 	host    *p2p.Host
 	started time.Time
 
-	joining atomic.Bool // a join is under way
+	joining atomic.Bool // a join, an import of a file, or a repair is under way
 	metrics *prometheus.Registry
 }
 

@@ -16,7 +16,7 @@ import (
 // Join implements rpc.Node.
 func (d *Daemon) Join(ctx context.Context, r rpc.JoinRequest) (rpc.Joined, error) {
 	if !d.joining.CompareAndSwap(false, true) {
-		return rpc.Joined{}, failure(rpc.CodeBusy, "this node joins a cluster already")
+		return rpc.Joined{}, errOccupied()
 	}
 	defer d.joining.Store(false)
 	return (&joiner{dir: d.dir, replica: d.replica, host: d.host}).join(ctx, r)

@@ -80,6 +80,11 @@ func (d *Daemon) Verify(ctx context.Context, progress rpc.Progress) iter.Seq2[rp
 // Repair implements rpc.Node.
 func (d *Daemon) Repair(ctx context.Context, progress rpc.Progress) iter.Seq2[rpc.Fault, error] {
 	return func(yield func(rpc.Fault, error) bool) {
+		if !d.joining.CompareAndSwap(false, true) {
+			yield(rpc.Fault{}, errOccupied())
+			return
+		}
+		defer d.joining.Store(false)
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		var from dag.NodeID

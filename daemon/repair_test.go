@@ -98,3 +98,20 @@ func TestRepair(t *testing.T) {
 		}
 	}
 }
+
+// TestOccupied: what would give up the store, or fill it, does not run beside a
+// repair.
+func TestOccupied(t *testing.T) {
+	n := startNode(t, Config{Data: filepath.Join(shortDir(t), "d")})
+	n.joining.Store(true)
+	_, joined := n.client.Join(t.Context(), rpc.JoinRequest{Address: "/ip4/127.0.0.1/tcp/1"})
+	_, imported := n.client.Import(t.Context(), strings.NewReader("file"))
+	var repaired error
+	for _, repaired = range n.client.Repair(t.Context(), nil) {
+	}
+	for what, err := range map[string]error{"join": joined, "import": imported, "repair": repaired} {
+		if rpc.CodeOf(err) != rpc.CodeBusy {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -75,7 +75,10 @@ func (m *mending) look(ctx context.Context, at loc, want BlockID) (prev BlockID,
 	if !errors.Is(err, ErrCorrupt) {
 		return prev, err
 	}
-	l := m.g.moment.Load().front.lines[at.line]
+	l, lineErr := m.g.moment.Load().front.line(at.line)
+	if lineErr != nil {
+		return prev, lineErr // all of it has gone meanwhile
+	}
 	u := unmended{at, Mended{Block: want, Chain: l.chain, Seq: at.seq, Was: err}}
 	if _, old, err := loadBlock(m.g.store, at.line, at.seq); err == nil && (want.IsZero() || want == old.id) {
 		// A payload is damaged, or one that it stands on.
@@ -184,7 +187,10 @@ func (m *mending) putAgain(at loc, p *parcel) error {
 		return g.failed
 	}
 	w := g.newWorkspace(0)
-	l := w.front.lines[at.line]
+	l, err := w.front.line(at.line)
+	if err != nil {
+		return err
+	}
 	if p.sig != nil && !l.node.verifyBlock(p.id, p.sig) {
 		p.sig = nil
 	}
