@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 
@@ -200,8 +201,12 @@ func (r *Replica) writeSteps(ctx context.Context, changes []rpc.SeriesChange, c 
 	for i := range recs {
 		done[i] = works[i].receipt
 		done[i].Block = recs[i].Block
-		if r.announce != nil && recs[i].Bundle != nil {
-			r.announce(recs[i].Bundle)
+	}
+	// One head is news of all that is before it; peers fetch that as one stream.
+	for _, rec := range slices.Backward(recs) {
+		if rec.Bundle != nil && r.announce != nil {
+			r.announce(rec.Bundle)
+			break
 		}
 	}
 	return done, seriesFailure(err, changes, len(done))

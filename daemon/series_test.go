@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"crush/crdt"
 	"crush/dag"
+	"crush/dag/dagtest"
 	"crush/rpc"
 )
 
@@ -223,4 +225,29 @@ func TestSeriesInOrder(t *testing.T) {
 		t.Errorf("sent again: %v", err)
 	}
 	l.series(id, change...)
+}
+
+// TestSeriesAnnounced tells peers of the last block of a request, once: they
+// fetch what is before it.
+func TestSeriesAnnounced(t *testing.T) {
+	var told []dag.Bundle
+	r, err := OpenReplica(t.Context(), ReplicaConfig{
+		Store: dagtest.NewMem(), Key: dag.NewNodeKey(dag.SumOf([]byte("a"))), Name: "a",
+		Announce: func(b dag.Bundle) { told = append(told, b) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lab{r, t}
+	defer l.Close()
+	id, _ := l.openSeries("s")
+	done := l.series(id,
+		rpc.SeriesChange{Source: "s1", Fork: "default", Writes: []rpc.SeriesWrite{wants("k", "1")}},
+		rpc.SeriesChange{Source: "s2", Fork: "default", Writes: []rpc.SeriesWrite{wants("k", "2")}},
+		rpc.SeriesChange{Source: "s3", Fork: "default", Writes: []rpc.SeriesWrite{wants("k", "2")}},
+	)
+	want, err := l.Graph().Bundle(done[1].Block)
+	if err != nil || len(told) != 1 || !bytes.Equal(told[0], want) {
+		t.Errorf("%d announcements, %v", len(told), err)
+	}
 }

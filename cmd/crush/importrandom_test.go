@@ -198,6 +198,9 @@ func importRandom(t *testing.T, h *randomHistory) {
 				t.Fatalf("a part of the stream: exit code %d, %s", code, errs)
 			}
 		}
+		if h.oneIn(2) {
+			n.killImporting(stream)
+		}
 		n.importing(stream)
 		h.compare(n)
 		blocks := n.blocks()
@@ -206,6 +209,29 @@ func importRandom(t *testing.T, h *randomHistory) {
 		}
 	}
 	n.verify()
+}
+
+// killImporting kills the daemon with SIGKILL when an import has begun to write,
+// and starts it again.
+func (n *node) killImporting(stream string) {
+	n.t.Helper()
+	before := n.blocks()
+	over := make(chan string, 1)
+	go func() {
+		_, errs, _ := n.crushReading(strings.NewReader(stream), "import", "--git-stream", "-")
+		over <- errs
+	}()
+	for ended := false; !ended && n.blocks() == before; {
+		select {
+		case <-over:
+			ended = true
+			over <- ""
+		default:
+		}
+	}
+	n.kill()
+	<-over
+	n.start()
 }
 
 // compare compares every branch. A revision stands for each commit without a
