@@ -2,6 +2,7 @@ package gitstream
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -258,19 +259,28 @@ func TestText(t *testing.T) {
 }
 
 func TestSpool(t *testing.T) {
-	s, err := NewSpool(t.TempDir())
+	s, err := NewSpool(t.TempDir(), 400_000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	var blobs []Blob
-	texts := []string{"one", "", "two", "one", strings.Repeat("long", 100_000)}
+	texts := []string{"one", "", "two", "one", strings.Repeat("long", 100_000), "after it"}
 	for _, text := range texts {
 		b, err := s.Keep(strings.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
 		blobs = append(blobs, b)
+	}
+	over, err := s.Keep(io.LimitReader(zeros{}, 400_001))
+	if err != nil || s.Size(over) != 400_001 {
+		t.Errorf("over the limit: %v", err)
+	}
+	if last, err := s.Keep(strings.NewReader("last")); err != nil || s.size != int64(len("onetwo")+400_000+len("after itlast")) {
+		t.Errorf("the file has %d bytes, %v", s.size, err)
+	} else {
+		texts, blobs = append(texts, "last"), append(blobs, last)
 	}
 	if blobs[0] != blobs[3] || blobs[0] == blobs[2] {
 		t.Errorf("equal contents have the numbers %v", blobs)
@@ -283,5 +293,8 @@ func TestSpool(t *testing.T) {
 		if err != nil || string(got) != "before "+texts[i] || s.Size(b) != int64(len(texts[i])) {
 			t.Errorf("%d: %.20q, %v", i, got, err)
 		}
+	}
+	if _, err := s.Load(nil, over); err == nil {
+		t.Error("what is over the limit is there")
 	}
 }

@@ -28,7 +28,7 @@ func (p *program) importGit(cmd *cobra.Command, f *gitFlags) error {
 	if err != nil {
 		return err
 	}
-	spool, err := gitstream.NewSpool("")
+	spool, err := gitstream.NewSpool("", maxValue)
 	if err != nil {
 		return err
 	}
@@ -73,10 +73,34 @@ func (p *program) readStream(ctx context.Context, name string, spool *gitstream.
 	g := p.startProgress("reading the stream")
 	defer g.end()
 	h, err := gitstream.Read(plain, spool)
+	if err != nil {
+		// The checksum stands at the end. What unpacks to something else than was
+		// packed has no part that can be trusted.
+		_, _ = io.Copy(io.Discard, plain)
+	}
+	if plain.damage != nil {
+		return nil, fmt.Errorf("%s is damaged, and nothing of it is imported: %w", name, plain.damage)
+	}
 	if err := spool.Flush(); err != nil {
 		return nil, err
 	}
 	return h, err
+}
+
+// unpacked is a stream without its compression.
+type unpacked struct {
+	io.ReadCloser
+
+	damage error // why it is not what was packed; nil if it only breaks off
+}
+
+// Read implements io.Reader.
+func (u *unpacked) Read(b []byte) (int, error) {
+	n, err := u.ReadCloser.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, context.Canceled) {
+		u.damage = err
+	}
+	return n, err
 }
 
 // interruptible is a reader that ends with its context.
@@ -94,7 +118,7 @@ func (r *interruptible) Read(b []byte) (int, error) {
 }
 
 // decompressed reads plain text, gzip or zstd, as the first bytes say.
-func decompressed(in io.Reader) (io.ReadCloser, error) {
+func decompressed(in io.Reader) (*unpacked, error) {
 	const room = 256 << 10
 	buffered := bufio.NewReaderSize(in, room)
 	start, err := buffered.Peek(4)
@@ -103,16 +127,17 @@ func decompressed(in io.Reader) (io.ReadCloser, error) {
 	}
 	switch {
 	case bytes.HasPrefix(start, []byte{0x1f, 0x8b}):
-		return gzip.NewReader(buffered)
+		d, err := gzip.NewReader(buffered)
+		return &unpacked{ReadCloser: d}, err
 	case bytes.HasPrefix(start, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		const window = 128 << 20 // that of zstd --long=27, what its own program takes
 		d, err := zstd.NewReader(buffered, zstd.WithDecoderMaxWindow(window))
 		if err != nil {
 			return nil, err
 		}
-		return d.IOReadCloser(), nil
+		return &unpacked{ReadCloser: d.IOReadCloser()}, nil
 	}
-	return io.NopCloser(buffered), nil
+	return &unpacked{ReadCloser: io.NopCloser(buffered)}, nil
 }
 
 // imported is the answer of an import of Git.
