@@ -217,6 +217,32 @@ func TestPlanGoesOn(t *testing.T) {
 	}
 }
 
+// TestPlanLeavesOut leaves out a branch that was rewritten, and one whose fork
+// was removed, and imports what a merge needs of them all the same.
+func TestPlanLeavesOut(t *testing.T) {
+	o := Options{Into: "default", Fork: "1"}
+	w := newWorld()
+	lay(t, w, commitOf(1, mainRef)+commitOf(2, "refs/heads/b", 1)+commitOf(3, "refs/heads/c", 1), o)
+	for fork := range w.forks {
+		w.gone[fork] = w.gone[fork] || strings.HasPrefix(fork, "c#")
+	}
+	for i := range w.known {
+		w.known[i].Live = !w.gone[w.known[i].Fork]
+	}
+	later := commitOf(1, mainRef) + commitOf(3, "refs/heads/c", 1) + commitOf(4, "refs/heads/b", 1) + commitOf(5, "refs/heads/c", 3) + commitOf(6, mainRef, 1, 5)
+	p, at := lay(t, w, later, o)
+	want := []string{
+		"refs/heads/b is left out: it was rewritten since it was imported, and its fork b stays as it is",
+		"refs/heads/c is left out: its fork c was removed here",
+	}
+	if !slices.Equal(p.Notices, want) {
+		t.Errorf("it says %q", p.Notices)
+	}
+	if at["4\n"] != "" || at["5\n"] != "git/5" || at["6\n"] != "default" {
+		t.Errorf("the commits are at %v", at)
+	}
+}
+
 // TestPlanNames gives refs names that forks can have, and no two the same.
 func TestPlanNames(t *testing.T) {
 	var stream strings.Builder
