@@ -174,7 +174,11 @@ func measure(ctx context.Context, clients int, long time.Duration, do func(conte
 	for i := range clients {
 		g.Go(func() error {
 			for now := time.Now(); now.Before(end); {
-				if err := do(ctx); err != nil {
+				err := ctx.Err() // reads, and writes that need not wait, do not ask
+				if err == nil {
+					err = do(ctx)
+				}
+				if err != nil {
 					return err
 				}
 				after := time.Now()
