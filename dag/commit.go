@@ -61,7 +61,7 @@ type waiter struct {
 // that puts nothing writes nothing. ctx ends the waiting only until the commit
 // has been taken into a batch. Hints of keys that fn reads make it faster.
 func (g *Graph) Commit(ctx context.Context, note Note, fn func(*Tx) error, hints ...Hint) (Receipt, error) {
-	if err := note.check(); err != nil {
+	if err := errors.Join(context.Cause(ctx), note.check()); err != nil {
 		return Receipt{}, err
 	}
 	w := &waiter{note: note, fn: fn, hints: hints, turn: make(chan bool, 1)}

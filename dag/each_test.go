@@ -83,6 +83,24 @@ func TestCommitEachAmongOthers(t *testing.T) {
 	c.n.check(t)
 }
 
+// TestCommitEnded: a context that has ended before the call writes nothing.
+func TestCommitEnded(t *testing.T) {
+	n := foundNode(t, "a")
+	writes := n.mem().Writes()
+	why := errors.New("why")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	if _, err := n.Commit(ctx, dag.Note{}, func(tx *dag.Tx) error { return putTx(tx, "k", []byte("v")) }); !errors.Is(err, why) {
+		t.Errorf("commit: %v", err)
+	}
+	if _, err := n.CommitEach(ctx, counting(2, -1, nil)); !errors.Is(err, why) {
+		t.Errorf("commit of steps: %v", err)
+	}
+	if n.mem().Writes() != writes {
+		t.Error("it was written all the same")
+	}
+}
+
 // counting returns changes that each put the count that they read plus one; the
 // one at fail returns an error.
 func counting(many, fail int, err error) []dag.Step {
