@@ -109,8 +109,11 @@ func meet(t *testing.T, a, b *replica, part Part) (rounds int) {
 // disk, over which nothing is known before they meet: all converge, each pair
 // in one session, and what is sent is bounded by what the two differ in.
 func TestClonesConverge(t *testing.T) {
-	long := 0
-	for seed := range uint64(25) {
+	long, seeds := 0, uint64(25)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
 		r := newRand(seed)
 		nodes := replicas(t)
 		for step := range 60 {

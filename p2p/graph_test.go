@@ -122,6 +122,9 @@ func TestGraphsConverge(t *testing.T) {
 }
 
 func TestGraphLargeBlocks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	graphs := found(t, 2)
 	for i := range 5 {
 		value := make([]byte, dag.MaxValue)

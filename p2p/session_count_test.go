@@ -112,6 +112,9 @@ func TestGraphWireCost(t *testing.T) {
 // A sync that is cut after any message goes on where it was: nothing that is
 // applied is sent again, whichever side opens.
 func TestGraphCutEverywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, and slow: not in short runs")
+	}
 	stores := []*dagtest.Mem{dagtest.NewMem(), dagtest.NewMem()}
 	graphs := foundOn(t, stores[0], stores[1])
 	run(t, graphs[1], graphs[0], Open, -1).wantDone(t)
