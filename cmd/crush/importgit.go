@@ -178,17 +178,17 @@ func (p *program) printImported(r *imported) {
 		count(r.Revisions, "revision"), count(r.Deletes, "delete"), count(r.Merges, "merge"))
 	p.printf("%s made, %d of them removed after their merge; %s\n", count(r.Forks, "fork"), r.Removed, count(r.Tags, "tag"))
 	for _, extra := range []struct {
-		n    int
-		what string
+		n            int
+		format, what string
 	}{
-		{r.Before, "commits were imported before"},
-		{r.Empty, "commits change nothing"},
-		{r.Equal, "values were there already"},
-		{r.Submodules, "changes of submodules are left out"},
-		{len(r.Large), "values over the limit are left out"},
+		{r.Before, "imported before: %s\n", "commit"},
+		{r.Empty, "without a change: %s\n", "commit"},
+		{r.Equal, "there already: %s\n", "value"},
+		{r.Submodules, "of submodules, left out: %s\n", "change"},
+		{len(r.Large), "over the limit, left out: %s\n", "value"},
 	} {
 		if extra.n > 0 {
-			p.printf("%d %s\n", extra.n, extra.what)
+			p.printf(extra.format, count(extra.n, extra.what))
 		}
 	}
 }

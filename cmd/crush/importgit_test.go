@@ -78,7 +78,7 @@ func pathCases() []gitCase {
 			os.Remove(filepath.Join(r.dir, "link"))
 			r.commit("a link becomes a file", "link", "file now")
 		}},
-		{name: "submodules", options: plainExport, says: []string{"3 changes of submodules are left out"}, silent: []string{"add it", "move it"}, build: func(r *repository) {
+		{name: "submodules", options: plainExport, says: []string{"of submodules, left out: 3 changes"}, silent: []string{"add it", "move it"}, build: func(r *repository) {
 			r.commit("start", "file", "value", "was", "value")
 			module := func(message, path string) {
 				id := strings.TrimSpace(r.git("rev-parse", "HEAD"))
