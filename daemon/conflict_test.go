@@ -161,3 +161,39 @@ func TestBaseOfMany(t *testing.T) {
 	}
 	a.bases(a.open("", "k"), "")
 }
+
+// TestDiffOfSides: two forks that show the same conflict, each its own side of
+// it, differ; also after a restart, and at cuts.
+func TestDiffOfSides(t *testing.T) {
+	l := newLab(t, "a")
+	l.put("", "k", "base")
+	l.put("", "other", "same")
+	l.fork("s", "")
+	l.put("", "k", "ours")
+	l.put("s", "k", "theirs")
+	l.merge("s", "default", rpc.OnConflictKeep)
+	l.merge("default", "s", rpc.OnConflictKeep)
+	l.serves("", "k", "ours!")
+	l.serves("s", "k", "theirs!")
+	if n := l.differences("default", "s"); n != 1 {
+		t.Errorf("%d differences, want the one conflict", n)
+	}
+	w, err := l.Put(t.Context(), rpc.PutRequest{KeyRef: rpc.KeyRef{Key: "k"}, Value: []byte("settled")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.merge("default", "s", rpc.OnConflictFail)
+	if n := l.differences("default", "s"); n != 0 {
+		t.Errorf("%d differences after it is settled", n)
+	}
+	if n := l.differences("default@"+w.Block.String(), "s"); n != 0 {
+		t.Errorf("%d differences from the block that settled it", n)
+	}
+	before, err := l.Graph().Before(w.Block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := l.differences("default@"+before.Tips()[0].String(), "s"); n != 1 {
+		t.Errorf("%d differences from before it was settled", n)
+	}
+}

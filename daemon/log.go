@@ -329,7 +329,7 @@ func (r *Replica) logEntry(c *dag.Change, value bool) (rpc.LogEntry, error) {
 	out := rpc.LogEntry{
 		Revision: c.ID, Block: c.Block, Parents: rev.Parents, Key: rev.Key, Fork: r.forkLabel(rev.Fork), Kind: crdt.Kind(rev.Kind),
 		Node: r.nodeName(c.Node), Zone: r.zoneOf(c.Node), Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time),
-		Message: c.Note.Message, Size: rev.Size, Deleted: rev.Deleted, Mark: markNames[rev.Mark],
+		Message: c.Note.Message, Size: rev.Size, Deleted: rev.Deleted, Mark: markNames[rev.Mark.Reason()],
 	}
 	out.Claimed = claimed(&c.Note)
 	var err error

@@ -101,9 +101,18 @@ func (r *Replica) Conflicts(ctx context.Context, fork, prefix string) iter.Seq2[
 
 func (r *Replica) conflictsOn(ctx context.Context, f dag.Fork, prefix string) iter.Seq2[rpc.Conflict, error] {
 	return func(yield func(rpc.Conflict, error) bool) {
-		for e, err := range r.graph.Entries(ctx, f.ID, prefix, "") {
+		keys, err := r.graph.Contested(ctx, f.ID, r.graph.Now())
+		if err != nil {
+			yield(rpc.Conflict{}, outward(err))
+			return
+		}
+		for _, key := range keys {
+			if !strings.HasPrefix(key, prefix) {
+				continue
+			}
 			var cs []rpc.Conflict
-			if err == nil && len(e.Heads) > 1 {
+			e, err := r.graph.Entry(f.ID, key)
+			if err == nil {
 				v := r.view(&e)
 				cs, err = r.conflicts(f, &e, &v, r.seenByAll)
 			}
@@ -243,7 +252,13 @@ func (r *Replica) Diff(ctx context.Context, q rpc.DiffRequest) iter.Seq2[rpc.Dif
 		if err == nil {
 			var back []string
 			back, err = r.graph.ChangedKeys(ctx, a.ID, aCut, b.ID, bCut)
-			there = slices.Compact(slices.Sorted(slices.Values(append(there, back...))))
+			there = append(there, back...)
+		}
+		if err == nil {
+			// Both may show the same of a key in conflict, and serve two sides of it.
+			var contested []string
+			contested, err = r.graph.Contested(ctx, a.ID, aCut)
+			there = slices.Compact(slices.Sorted(slices.Values(append(there, contested...))))
 		}
 		if err != nil {
 			yield(rpc.Difference{}, outward(err))

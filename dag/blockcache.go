@@ -86,8 +86,8 @@ func (c *blockCache) revision(r Reader, at loc) (Head, error) {
 // there.
 func newHead(r *Revision, id RevisionID, payload []byte, at loc, lam uint64) Head {
 	h := Head{
-		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size,
-		loc: at, lam: lam,
+		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Open: r.Mark&MarkOpen != 0,
+		Value: r.Value, Size: r.Size, loc: at, lam: lam,
 	}
 	if payload != nil && r.Size <= inlineMax {
 		h.inline = bytes.Clone(payload)

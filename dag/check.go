@@ -358,7 +358,7 @@ func (r *replaying) compareRest(have Reader) error {
 		return err
 	}
 	return have.Iterate(prefixRange([]byte{tagMeta}), func(k, v []byte) bool {
-		for _, meta := range [][]byte{keyFormat, keyState, keyClean, keyJoin} {
+		for _, meta := range [][]byte{keyFormat, keyState, keyClean, keyJoin, keyContested} {
 			if bytes.Equal(k, meta) {
 				return true
 			}

@@ -66,6 +66,8 @@ type Graph struct {
 	changeMu sync.Mutex
 	changed  chan struct{} // closed and replaced after each batch
 
+	contested contested // safe by itself
+
 	judged judged
 }
 
@@ -357,11 +359,14 @@ func (g *Graph) Close() error {
 	g.writeMu.Lock()
 	defer g.writeMu.Unlock()
 	var err error
+	var b Batch
+	g.contested.save(&b)
 	if g.failed == nil && g.mine != 0 {
-		var b Batch
 		mark := binary.AppendUvarint(nil, recordVersion)
 		mark = binary.AppendUvarint(mark, uint64(g.mine))
 		b.Put(keyClean, append(mark, g.fingerprint...))
+	}
+	if g.failed == nil && b.Len() > 0 {
 		err = g.store.Write(&b, true)
 	}
 	if g.failed == nil {

@@ -44,6 +44,7 @@ func (g *Graph) AdoptKeeping(ctx context.Context, cluster ClusterID, keep func(R
 		return g.fail(err)
 	}
 	g.mine, g.cluster, g.recent = 0, cluster, nil
+	g.contested.forget()
 	g.tallies.Value().forget()
 	g.findMu.Lock()
 	g.gathered = &gathered{}

@@ -25,6 +25,8 @@ var (
 	keyFormat = []byte("mformat") // formatMark
 	keyState  = []byte("mstate")  // state record, in every batch
 	keyClean  = []byte("mclean")  // fingerprint of a clean stop, consumed at the start
+
+	keyContested = []byte("mcontested") // see contested
 )
 
 // formatMark is the value of keyFormat: it names the layout of the records.

@@ -171,6 +171,22 @@ func (w *forkWorld) lookEntries(a *party, fork dag.ForkID) {
 	}
 }
 
+// lookContested compares which keys have more than one head at a cut.
+func (w *forkWorld) lookContested(a *party, fork dag.ForkID, cut oracle.Cut, c dag.Cut) {
+	w.t.Helper()
+	var want []string
+	for _, key := range forkKeys { // in byte order
+		if len(w.ask(cut, fork, key).heads) > 1 {
+			want = append(want, key)
+		}
+	}
+	got, err := a.Contested(w.t.Context(), fork, c)
+	w.must("contested keys", err)
+	if !slices.Equal(got, want) {
+		w.t.Fatalf("%s: contested on %s: %q, want %q", a.name, fork.Short(), got, want)
+	}
+}
+
 // lookCut compares keys at the cut of a block.
 func (w *forkWorld) lookCut(a *party, forks []dag.ForkID) {
 	w.t.Helper()
@@ -186,6 +202,7 @@ func (w *forkWorld) lookCut(a *party, forks []dag.ForkID) {
 		if a.ForkIn(f, c) != made {
 			w.t.Fatalf("%s: fork %s is in a cut: %v", a.name, f.Short(), !made)
 		}
+		w.lookContested(a, f, past, c)
 		for _, key := range forkKeys {
 			e, err := a.EntryAt(f, key, c)
 			w.must("entry at a cut", err)

@@ -278,19 +278,23 @@ func (t *forkTable) ways(e *Entry) []Way {
 		return out
 	}
 	for i := range e.Heads {
-		h := &e.Heads[i]
-		if h.fork == 0 || h.fork == f.num {
-			continue
-		}
-		switch on := t.num(h.fork); {
-		case on.label().name == "" && f.takes(h.fork):
-		case t.inherits(f, e.Key, h):
-			out[i] = Inherited
-		default:
-			out[i] = Merged
-		}
+		out[i] = t.way(f, e.Key, e.Heads[i].fork, e.Heads[i].loc)
 	}
 	return out
+}
+
+// way says how a revision of a key on a fork, which is visible on f, came
+// there; fork 0 is that of a revision which is not in the graph yet.
+func (t *forkTable) way(f *forkState, key string, of uint32, at loc) Way {
+	switch {
+	case of == 0 || of == f.num:
+		return Written
+	case t.num(of).label().name == "" && f.takes(of):
+		return Written
+	case t.inherits(f, key, of, at):
+		return Inherited
+	}
+	return Merged
 }
 
 // takes reports whether a fork was merged into another directly.
@@ -303,11 +307,11 @@ func (f *forkState) takes(from uint32) (merged bool) {
 	return merged
 }
 
-// inherits reports whether a head was there when a fork was made.
-func (t *forkTable) inherits(f *forkState, key string, h *Head) bool {
+// inherits reports whether a revision was there when a fork was made.
+func (t *forkTable) inherits(f *forkState, key string, of uint32, at loc) bool {
 	return slices.ContainsFunc(f.creation, func(c contribution) bool {
 		l := lineage{forks: t}
-		return c.filter.Pass(key) && l.visibleAt(c.from, c.cut.set(), key, h.fork, h.loc)
+		return c.filter.Pass(key) && l.visibleAt(c.from, c.cut.set(), key, of, at)
 	})
 }
 

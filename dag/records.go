@@ -160,6 +160,7 @@ type Head struct {
 	Time    int64 // unix milliseconds, the author's claim
 	Kind    uint64
 	Deleted bool
+	Open    bool // it has MarkOpen
 	Value   Sum
 	Size    int64
 
@@ -212,6 +213,7 @@ const (
 	flagDeleted = 1 << iota
 	flagInline
 	flagChain
+	flagOpen
 )
 
 func (e *Entry) encode() []byte {
@@ -239,6 +241,9 @@ func (h *Head) append(b []byte) []byte {
 	}
 	if h.inline != nil {
 		flags |= flagInline
+	}
+	if h.Open {
+		flags |= flagOpen
 	}
 	b = append(b, h.ID[:]...)
 	b = binary.AppendUvarint(b, uint64(h.fork))
@@ -289,9 +294,10 @@ func (h *Head) read(r *recordReader, chains func(line uint32) ChainID) {
 	h.lam, h.ordinal = r.num(), r.num()
 	h.first = int64(h.lam - r.num())
 	h.Time, h.Kind = int64(r.num()), r.num()
-	flags := r.flags(flagDeleted | flagInline)
+	flags := r.flags(flagDeleted | flagInline | flagOpen)
+	h.Open = flags&flagOpen != 0
 	if h.Deleted = flags&flagDeleted != 0; h.Deleted {
-		r.bad = r.bad || flags != flagDeleted
+		r.bad = r.bad || flags&flagInline != 0
 		return
 	}
 	h.Value, h.Size = r.digest(), int64(r.num())

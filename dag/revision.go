@@ -44,7 +44,15 @@ const (
 	MarkNone     Mark = iota
 	MarkResolved      // by resolve, or by the strategy of a merge
 	MarkReverted      // by undo, reject or rollback
+
+	// MarkOpen is a bit beside the others: the revision changes a part of its
+	// value and leaves a conflict in another part open, so that its payload
+	// alone is not what a read returns.
+	MarkOpen Mark = 4
 )
+
+// Reason is m without what MarkOpen says.
+func (m Mark) Reason() Mark { return m &^ MarkOpen }
 
 // Note is what a writer claims of a write. It is not verified.
 type Note struct {

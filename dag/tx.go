@@ -300,7 +300,8 @@ func (tx *Tx) Put(d Draft) error {
 	}
 	at, _ := slices.BinarySearchFunc(next.Heads, id, byID)
 	next.Heads = slices.Insert(next.Heads, at, Head{
-		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Value: r.Value, Size: r.Size,
+		ID: id, Place: r.Place(), Time: r.Time, Kind: r.Kind, Deleted: r.Deleted, Open: r.Mark&MarkOpen != 0,
+		Value: r.Value, Size: r.Size,
 	})
 	next.Count++
 	tx.entries[k] = &next

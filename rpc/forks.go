@@ -271,9 +271,9 @@ type Merges interface {
 	// byte order of fork, key and path.
 	Conflicts(ctx context.Context, fork, prefix string) iter.Seq2[Conflict, error]
 	Resolve(ctx context.Context, r ResolveRequest) (Written, error)
-	// Diff yields the keys in byte order. It looks at keys of which the two
-	// sides show different revisions: where both show the same conflict, and
-	// each serves its own side of it, Conflicts says so and Diff does not.
+	// Diff yields, in byte order, the keys of which the two serve different
+	// values; also where both show the same conflict, and each serves its own
+	// side of it.
 	Diff(ctx context.Context, r DiffRequest) iter.Seq2[Difference, error]
 	Pick(ctx context.Context, r PickRequest) (Written, error)
 }

@@ -341,9 +341,6 @@ func (w *World) compareDiff(ctx context.Context, n *Node) error {
 	want := map[string]string{}
 	for _, key := range keys {
 		was, is := w.mirror.see(n.has, place{a, key}), w.mirror.see(cut, place{b, key})
-		if was.same(is) { // perhaps each serves its own side of one conflict
-			continue
-		}
 		if c := change(was, is); c != "same" {
 			want[key] = c
 		}
@@ -357,9 +354,7 @@ func (w *World) compareDiff(ctx context.Context, n *Node) error {
 		if !w.shows(d.A, was) || !w.shows(d.B, is) {
 			return fmt.Errorf("%s: diff of %s: %.8q and %.8q, want %s and %s", n.name, d.Key, d.A, d.B, w.tell(was), w.tell(is))
 		}
-		if !was.same(is) {
-			got[d.Key] = d.Change
-		}
+		got[d.Key] = d.Change
 	}
 	if !maps.Equal(got, want) {
 		return fmt.Errorf("%s: diff of %s and %s: %v, want %v", n.name, q.A, q.B, got, want)
