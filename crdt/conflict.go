@@ -26,7 +26,7 @@ const (
 type Conflict struct {
 	ID    ConflictID
 	State ConflictState
-	Path  string
+	Path  Path
 	Kind  ConflictKind
 	// Sides are in the order of their letters: at least two, of which at most
 	// one is a deletion.
@@ -54,7 +54,7 @@ type Side struct {
 }
 
 // conflict describes ranked sides, which are in the order of their letters.
-func conflict(fork ForkID, key, path string, sides []side) Conflict {
+func conflict(fork ForkID, key string, path Path, sides []side) Conflict {
 	c := Conflict{
 		ID:    conflictID(fork, key, path),
 		Path:  path,
@@ -118,7 +118,7 @@ const (
 )
 
 // conflictID hashes the encoding in the package comment.
-func conflictID(fork ForkID, key, path string) ConflictID {
+func conflictID(fork ForkID, key string, path Path) ConflictID {
 	b := append([]byte(conflictDomain), fork[:]...)
 	b = append(binary.BigEndian.AppendUint64(b, uint64(len(key))), key...)
 	b = append(binary.BigEndian.AppendUint64(b, uint64(len(path))), path...)

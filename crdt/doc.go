@@ -65,4 +65,100 @@
 //
 //	id     6i53vopt7vznxgztycvxczvecndxchre
 //	state  a2bgmm2ag3mlned4bsfrnhihqsz42c6t
+//
+// # Paths
+//
+// A place in a document is a [Path]: "/", which is the whole, or "/" and a
+// segment for every step down, at most 500 of them. The segment of a member of
+// an object is its name, in which
+//
+//	~0 stands for ~ and ~1 for /
+//	~2 stands for a leading [ and ~4 for a leading *
+//	~3 alone stands for the empty name
+//
+// The segment of an element of a keyed list is "[", its identity with ~0 and
+// ~1 in the same way, and "]". By the schema of the list the identity is
+//
+//	map(FIELD)  the value of that member: a string as such, a number or a
+//	            boolean as canonical JSON
+//	set         the canonical JSON of the element
+//	documents   apiVersion, kind, metadata.namespace and metadata.name of a
+//	            document in a YAML stream, each as in map, joined by commas;
+//	            inside them \ is \\ and a comma is \, and a namespace that is
+//	            missing is empty
+//
+// A list with an element that has no identity, or two with the same, is atomic
+// in that document. There is one spelling for one place, and nothing else is
+// taken. Paths are ordered by their segments, and segments by their bytes, so
+// that what is within a path is contiguous.
+//
+// # Canonical content
+//
+// A [Sum] of a leaf is the SHA-256 of its canonical JSON: no space, members in
+// the order of their names' bytes, and in strings only the quote, the
+// backslash and what is below U+0020 escaped, as \b \f \n \r \t or \u00xx. A
+// number is exact and has no zeros that say nothing and no minus before 0. With
+// D its first digit that is not 0 and E the decimal exponent of that digit, it
+// has no exponent if E is from -6 to 20, and else is D, the other digits
+// behind a point, "e" and E. An exponent is spelled with at most 999999999. The
+// documents of a YAML stream that are one leaf are a list with "---" before it.
+//
+// The sum of a document that has structure is the SHA-256 of the ASCII text
+// "crush/document/1" and, for each leaf in ascending order, the length of its
+// path as 8 bytes big-endian, the path, and the leaf's sum.
+//
+// # Limits
+//
+// A text of more than 4 MiB, objects and lists nested deeper than 500, and
+// leaves whose paths have more than 32 MiB in sum are no document, on every
+// node alike.
+//
+// # Payloads
+//
+// The payload of a revision of the kind bytes or text is the value. That of a
+// json, yaml, counter or set is
+//
+//	n bytes  text: the whole value, as its author saw it after the change
+//	m bytes  change
+//	4 bytes  n, unsigned, big-endian; at most 4 MiB
+//
+// Numbers in a change are unsigned LEB128 with no byte too many. A change begins
+// with the byte 1, its version. A path in it is: how many bytes it shares with
+// the path before it in its list, as many as it can; how many follow; these.
+// Paths in a list are ascending and have at most 64 MiB in sum.
+//
+// In a json or yaml the text is the author's bytes. The change goes on with
+//
+//	the number of keyed lists by which the text is read; for each its path, and
+//	the byte 1 for a set; 2 for a map, with the length of the field's name, and
+//	that; 3 for documents. All other lists are atomic.
+//	the number of paths written; each of them
+//
+// The write at a path is the leaf that the text has there, or, if it has none,
+// a deletion of what is within the path. In a counter the text is the total in
+// decimal digits, after "-" if it is below 0; at most 64 bytes. The change goes
+// on with the byte 0 for an addition or 1 for a set, and the number, of 64 bits
+// in zigzag code. A set's text is the total. In a set the text is the canonical
+// JSON of a list of strings in the order of their bytes. The change goes on with
+// the number of elements that were added, for each its length and its bytes,
+// and the same of those that were removed, both in the same order. Those
+// that were added are in the text, those that were removed are not.
+//
+// A payload that breaks any of this does not decode. A json of {"s":["x"],"v":2},
+// where /s is a set, and /s/["x"] and /v were written:
+//
+//	7b2273223a5b2278225d2c2276223a327d  text
+//	01                                  version
+//	01 00 02 2f73 01                    one list: /s, a set
+//	02 00 08 2f732f5b2278225d           two paths: /s/["x"]
+//	   01 01 76                         and /v
+//	00000011                            length of the text
+//
+// A counter that had 2 subtracted and then was 11:
+//
+//	3131 01 00 03 00000002
+//
+// A set of "a", which was added when "b" was removed:
+//
+//	5b2261225d 01 01 01 61 01 01 62 00000005
 package crdt

@@ -5,9 +5,6 @@ import (
 	"slices"
 )
 
-// Root is the path of a whole value. The conflicts of registers stand there.
-const Root = "/"
-
 // Origin says how a revision came to be visible on the fork that is read.
 // Where several ways lead to it, the first in this list counts.
 type Origin uint8

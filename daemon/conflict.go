@@ -28,7 +28,7 @@ func (r *Replica) conflicts(f dag.Fork, e *dag.Entry, v *crdt.View, find finder)
 	var out []rpc.Conflict
 	for i := range v.Conflicts {
 		c := &v.Conflicts[i]
-		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path, Kind: string(c.Kind)}
+		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path.String(), Kind: string(c.Kind)}
 		for j := range c.Sides {
 			s := &c.Sides[j]
 			h, ok := heads[dag.RevisionID(s.Revision)]

@@ -117,7 +117,7 @@ func (w *World) sameConflict(got *rpc.Conflict, want *crdt.Conflict, common map[
 	if (got.Base != nil) != (len(common) > 0) || got.Base != nil && !w.newestOf(common, crdt.RevisionID(got.Base.Revision)) {
 		return fmt.Errorf("conflict %v has the base %+v, want the newest of %d", got.ID, got.Base, len(common))
 	}
-	if got.ID != want.ID || got.State != want.State || got.Path != want.Path || got.Kind != string(want.Kind) || len(got.Sides) != len(want.Sides) {
+	if got.ID != want.ID || got.State != want.State || got.Path != want.Path.String() || got.Kind != string(want.Kind) || len(got.Sides) != len(want.Sides) {
 		return fmt.Errorf("conflict %v in state %v of kind %s with %d sides, want %v, %v, %s, %d",
 			got.ID, got.State, got.Kind, len(got.Sides), want.ID, want.State, want.Kind, len(want.Sides))
 	}
