@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -30,26 +29,19 @@ func (r *Replica) Rollback(ctx context.Context, q rpc.RollbackRequest) (rpc.Roll
 	out.To, out.Plan = old.id, q.Plan
 	var o outcome
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
-		e, err := tx.Entry(f.ID, q.Key)
+		s, err := r.lookIn(tx, f.ID, q.Key)
 		if err != nil {
 			return err
 		}
-		v := r.view(e)
-		if len(e.Heads) == 0 {
+		if len(s.Heads) == 0 {
 			return failure(rpc.CodeNotFound, "the key %q is not there", q.Key)
 		}
-		out.From = dag.RevisionID(v.Served)
-		o = outcome{entry: e, before: v, unchanged: true}
-		if q.Plan || old.deleted && v.Absent() && len(v.Conflicts) == 0 {
+		out.From = dag.RevisionID(s.Served)
+		if q.Plan || old.deleted && s.gone() {
+			o = nothingDone(s)
 			return nil
 		}
-		parents := parentsOf(e, &v)
-		if err := tx.Put(dag.Draft{
-			Fork: f.ID, Key: q.Key, Parents: parents, Kind: old.kind, Deleted: old.deleted, Payload: old.value, Mark: dag.MarkReverted,
-		}); err != nil {
-			return err
-		}
-		o, err = after(tx, f.ID, q.Key, &v, len(parents))
+		o, err = s.write(tx, r, &old.content, dag.MarkReverted)
 		return err
 	})
 	if err != nil {
@@ -61,10 +53,8 @@ func (r *Replica) Rollback(ctx context.Context, q rpc.RollbackRequest) (rpc.Roll
 
 // oldValue is what a rollback writes again.
 type oldValue struct {
-	id      dag.RevisionID // zero if the key was not there
-	kind    uint64
-	deleted bool
-	value   []byte
+	content
+	id dag.RevisionID // zero if the key was not there
 }
 
 // rollbackTo finds the value that a key had at a revision, time or block.
@@ -79,8 +69,8 @@ func (r *Replica) rollbackTo(ctx context.Context, f dag.Fork, key, to string) (o
 	c, err := r.revisionOf(ctx, f, key, rpc.Ref(to))
 	switch {
 	case timeErr != nil && err == nil:
-		old = oldValue{id: c.ID, kind: c.Revision.Kind, deleted: c.Revision.Deleted}
-		old.value, err = r.graph.ChangePayload(&c)
+		old.id = c.ID
+		old.content, err = r.contentOf(&c)
 		return old, outward(err)
 	case timeErr != nil && !errors.Is(err, rpc.ErrNotFound):
 		return old, err
@@ -98,13 +88,12 @@ func (r *Replica) valueAt(f dag.Fork, key, at string) (old oldValue, err error) 
 	if err != nil {
 		return old, err
 	}
-	v := r.view(&e)
-	h := served(&e, &v)
-	if h == nil {
-		return oldValue{kind: uint64(crdt.Bytes), deleted: true}, nil
+	s, err := r.look(&e)
+	if err != nil {
+		return old, outward(err)
 	}
-	old = oldValue{id: h.ID, kind: h.Kind, deleted: h.Deleted}
-	old.value, err = r.graph.Payload(h)
+	old.id = dag.RevisionID(s.Served)
+	old.content, err = s.content()
 	return old, outward(err)
 }
 
@@ -176,12 +165,6 @@ func checkFiles(q *rpc.ApplyRequest) (wanted map[string]bool, err error) {
 	return wanted, nil
 }
 
-// holds reports whether a key has a value already, without a conflict.
-func holds(e *dag.Entry, v *crdt.View, value []byte) bool {
-	h := served(e, v)
-	return h != nil && !v.Absent() && len(v.Conflicts) == 0 && h.Value == dag.SumOf(value)
-}
-
 // applying is the change that gives keys the values of files where they differ,
 // and deletes surplus ones.
 func (r *Replica) applying(f dag.Fork, q *rpc.ApplyRequest, surplus []string) *largeChange {
@@ -213,27 +196,23 @@ func (r *Replica) applying(f dag.Fork, q *rpc.ApplyRequest, surplus []string) *l
 // setting makes the revision that gives a key on a fork a value; nil if it has
 // that already.
 func (r *Replica) setting(tx *dag.Tx, on dag.ForkID, key string, value []byte) (*dag.Draft, string, error) {
-	e, err := tx.Entry(on, key)
+	s, err := r.lookIn(tx, on, key)
 	if err != nil {
 		return nil, "", err
 	}
-	v := r.view(e)
-	if holds(e, &v, value) {
-		return nil, "", nil
-	}
-	kind, err := kindFor(key, 0, &v)
+	kind, err := kindFor(key, 0, &s.View)
 	if err != nil {
 		return nil, "", err
 	}
 	if err := checkValue(key, kind, value); err != nil {
 		return nil, "", err
 	}
-	if v.Opaque {
+	if s.Opaque {
 		return nil, "", ofUnknownKind(key)
 	}
-	change := "changed"
-	if v.Absent() {
-		change = "created"
+	d, change, err := s.change(&content{kind: kind, value: value}, dag.MarkNone)
+	if change == "same" { // and a conflict is settled
+		change = "changed"
 	}
-	return &dag.Draft{Key: key, Parents: parentsOf(e, &v), Kind: uint64(kind), Payload: value}, change, nil
+	return d, change, err
 }

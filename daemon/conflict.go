@@ -13,10 +13,11 @@ import (
 type finder func(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (base dag.Change, ok bool, err error)
 
 // conflicts describes the conflicts of a view with the values of their sides.
-func (r *Replica) conflicts(f dag.Fork, e *dag.Entry, v *crdt.View, find finder) ([]rpc.Conflict, error) {
-	if len(v.Conflicts) == 0 {
+func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, error) {
+	if k.settled() {
 		return nil, nil
 	}
+	e := k.Entry
 	changes, err := r.graph.HeadChanges(e)
 	if err != nil {
 		return nil, outward(err)
@@ -26,8 +27,8 @@ func (r *Replica) conflicts(f dag.Fork, e *dag.Entry, v *crdt.View, find finder)
 		heads[e.Heads[i].ID] = i
 	}
 	var out []rpc.Conflict
-	for i := range v.Conflicts {
-		c := &v.Conflicts[i]
+	for i := range k.Conflicts {
+		c := &k.Conflicts[i]
 		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path.String(), Kind: string(c.Kind)}
 		for j := range c.Sides {
 			s := &c.Sides[j]
@@ -60,9 +61,9 @@ func (r *Replica) side(f dag.Fork, h *dag.Head, c *dag.Change, s *crdt.Side) (rp
 	if on, ok := r.graph.ForkOfHead(h); ok && on.Name != "" {
 		out.Fork = on.Name
 	}
-	var err error
 	out.Node, out.Author, out.Time = r.nodeName(c.Node), rpc.Author(c.Note.Author), timeOf(h.Time)
-	out.Value, err = r.graph.ChangePayload(c)
+	value, err := r.contentOf(c)
+	out.Value = value.value
 	return out, outward(err)
 }
 
@@ -73,8 +74,8 @@ func (r *Replica) base(c *dag.Change) (*rpc.Base, error) {
 		Deleted: rev.Deleted, Kind: crdt.Kind(rev.Kind), Revision: c.ID, Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author),
 		Time: timeOf(rev.Time), Fork: r.forkLabel(rev.Fork),
 	}
-	var err error
-	out.Value, err = r.graph.ChangePayload(c)
+	value, err := r.contentOf(c)
+	out.Value = value.value
 	return out, err
 }
 

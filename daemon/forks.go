@@ -190,7 +190,9 @@ func (r *Replica) ForkKey(ctx context.Context, key, fork, target string) error {
 	if err != nil {
 		return outward(err)
 	}
-	if v := r.view(&e); v.Absent() {
+	if s, err := r.look(&e); err != nil {
+		return outward(err)
+	} else if s.Absent() {
 		return missing
 	}
 	_, err = r.commit(ctx, rpc.Claim{}, func(tx *dag.Tx) error {
@@ -224,9 +226,11 @@ func (r *Replica) MergeKey(ctx context.Context, key, fork, target string) error 
 	if err != nil {
 		return outward(err)
 	}
-	sv := r.view(&source)
-	h := served(&source, &sv)
-	value, err := r.graph.Payload(h)
+	theirs, err := r.look(&source)
+	if err != nil {
+		return outward(err)
+	}
+	value, err := theirs.content()
 	if err != nil {
 		return outward(err)
 	}
@@ -236,16 +240,15 @@ func (r *Replica) MergeKey(ctx context.Context, key, fork, target string) error 
 				return err
 			}
 		}
-		e, err := tx.Entry(into.ID, key)
+		s, err := r.lookIn(tx, into.ID, key)
 		if err != nil {
 			return err
 		}
-		v := r.view(e)
-		now := served(e, &v)
-		if now != nil && !now.Deleted && now.Value == h.Value && now.Kind == h.Kind && len(v.Conflicts) == 0 {
-			return nil
+		d, _, err := s.change(&value, dag.MarkResolved)
+		if d == nil || err != nil {
+			return err
 		}
-		return tx.Put(dag.Draft{Fork: into.ID, Key: key, Parents: parentsOf(e, &v), Kind: h.Kind, Payload: value, Mark: dag.MarkResolved})
+		return tx.Put(*d)
 	})
 	return err
 }
@@ -265,7 +268,11 @@ func (r *Replica) ancestorSides(key, fork, target string) (from, into dag.Fork, 
 		if err != nil {
 			return from, into, outward(err)
 		}
-		if v := r.view(&e); v.Absent() {
+		s, err := r.look(&e)
+		if err != nil {
+			return from, into, outward(err)
+		}
+		if s.Absent() {
 			return from, into, failure(rpc.CodeNotFound, "%s", side.missing)
 		}
 		*side.to = f

@@ -30,7 +30,11 @@ func (r *Replica) Get(ctx context.Context, q rpc.GetRequest) (rpc.Entry, error) 
 	if err != nil {
 		return rpc.Entry{}, err
 	}
-	return r.describe(f, &e, !q.Meta, q.Bare)
+	s, err := r.look(&e)
+	if err != nil {
+		return rpc.Entry{}, outward(err)
+	}
+	return r.describe(f, s, !q.Meta, q.Bare)
 }
 
 // entryAt returns a key as it stands, or stood at what a person named.
@@ -78,22 +82,22 @@ func (r *Replica) cutOf(f dag.Fork, at string) (dag.Cut, error) {
 }
 
 // describe fills the answer of a read.
-func (r *Replica) describe(f dag.Fork, e *dag.Entry, value, bare bool) (rpc.Entry, error) {
-	v := r.view(e)
+func (r *Replica) describe(f dag.Fork, s *sight, value, bare bool) (rpc.Entry, error) {
 	out := rpc.Entry{
-		Key: e.Key, Fork: f.Name, Kind: v.Kind, Deleted: v.Absent(), Heads: headIDs(e), Token: tokenOf(e),
-		RevisionCount: max(e.Count, 1) - 1, Conflict: len(v.Conflicts) > 0,
+		Key: s.Key, Fork: f.Name, Kind: s.Kind, Deleted: s.Absent(), Heads: headIDs(s.Entry), Token: tokenOf(s.Entry),
+		RevisionCount: max(s.Count, 1) - 1, Conflict: !s.settled(),
 	}
-	h := served(e, &v)
+	h := s.served()
 	if h == nil {
 		return out, nil
 	}
 	out.Revision, out.Time = h.ID, timeOf(h.Time)
-	if value && !h.Deleted {
-		var err error
-		if out.Value, err = r.graph.Payload(h); err != nil {
+	if value {
+		c, err := s.content()
+		if err != nil {
 			return out, outward(err)
 		}
+		out.Value = c.value
 	}
 	if bare {
 		return out, nil
@@ -103,7 +107,7 @@ func (r *Replica) describe(f dag.Fork, e *dag.Entry, value, bare bool) (rpc.Entr
 		return out, outward(err)
 	}
 	out.Block, out.Node, out.Author, out.Message = c.Block, r.nodeName(c.Node), rpc.Author(c.Note.Author), c.Note.Message
-	out.Conflicts, err = r.conflicts(f, e, &v, r.seenByAll)
+	out.Conflicts, err = r.conflicts(f, s, r.seenByAll)
 	return out, err
 }
 
@@ -126,8 +130,10 @@ func (r *Replica) getRevision(ctx context.Context, f dag.Fork, q rpc.GetRequest)
 		RevisionCount: max(e.Count, 1) - 1, Revision: c.ID, Block: c.Block, Node: r.nodeName(c.Node),
 		Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time), Message: c.Note.Message,
 	}
-	if !q.Meta && !rev.Deleted {
-		out.Value, err = r.graph.ChangePayload(&c)
+	if !q.Meta {
+		var old content
+		old, err = r.contentOf(&c)
+		out.Value = old.value
 	}
 	return out, outward(err)
 }
@@ -157,10 +163,15 @@ func (r *Replica) List(ctx context.Context, q rpc.ListRequest) iter.Seq2[rpc.Ent
 				yield(rpc.Entry{}, outward(err))
 				return
 			}
-			if v := r.view(&e); v.Absent() {
+			s, err := r.look(&e)
+			if err != nil {
+				yield(rpc.Entry{}, outward(err))
+				return
+			}
+			if s.Absent() {
 				continue
 			}
-			out, err := r.describe(f, &e, q.Values, !q.Values)
+			out, err := r.describe(f, s, q.Values, !q.Values)
 			if !yield(out, err) || err != nil {
 				return
 			}
@@ -196,20 +207,21 @@ func (r *Replica) Info(_ context.Context, k rpc.KeyRef) (rpc.Info, error) {
 	if len(e.Heads) == 0 {
 		return rpc.Info{}, failure(rpc.CodeNotFound, "the key %q is not there", k.Key)
 	}
-	v := r.view(&e)
+	s, err := r.look(&e)
+	if err != nil {
+		return rpc.Info{}, outward(err)
+	}
 	out := rpc.Info{
-		Key: e.Key, RevisionCount: e.Count - 1, Heads: headIDs(&e), Fork: f.Name, Kind: v.Kind, Deleted: v.Absent(),
-		Conflict: len(v.Conflicts) > 0, First: timeOf(e.First), Token: tokenOf(&e),
+		Key: e.Key, RevisionCount: e.Count - 1, Heads: headIDs(&e), Fork: f.Name, Kind: s.Kind, Deleted: s.Absent(),
+		Conflict: !s.settled(), First: timeOf(e.First), Token: tokenOf(&e),
 	}
 	for i := range e.Heads {
 		if t := timeOf(e.Heads[i].Time); t.After(out.Last) {
 			out.Last = t
 		}
 	}
-	if h := served(&e, &v); h != nil {
-		out.Size = h.Size
-	}
-	return out, nil
+	out.Size, err = s.size()
+	return out, outward(err)
 }
 
 // find resolves the text form of an id, or a distinctive part of one.

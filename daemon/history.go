@@ -73,8 +73,11 @@ func (r *Replica) headBack(ctx context.Context, f dag.Fork, key string, ref rpc.
 	if err != nil {
 		return dag.Change{}, outward(err)
 	}
-	v := r.view(&e)
-	h := served(&e, &v)
+	s, err := r.look(&e)
+	if err != nil {
+		return dag.Change{}, outward(err)
+	}
+	h := s.served()
 	if h == nil {
 		return dag.Change{}, failure(rpc.CodeNotFound, "the key %q is not there", key)
 	}
@@ -208,22 +211,26 @@ func (r *Replica) Previous(ctx context.Context, k rpc.KeyRef) iter.Seq2[[]byte, 
 			yield(nil, outward(err))
 			return
 		}
-		v := r.view(&e)
-		if v.Absent() {
+		s, err := r.look(&e)
+		if err != nil {
+			yield(nil, outward(err))
+			return
+		}
+		if s.Absent() {
 			return
 		}
 		for c, err := range r.graph.History(ctx, f.ID, k.Key, dag.HistoryCursor{}) {
 			if err == nil && c.Revision.Deleted {
 				return
 			}
-			if err == nil && c.ID == dag.RevisionID(v.Served) {
+			if err == nil && c.ID == dag.RevisionID(s.Served) {
 				continue
 			}
-			var value []byte
+			var old content
 			if err == nil {
-				value, err = r.graph.ChangePayload(&c)
+				old, err = r.contentOf(&c)
 			}
-			if !yield(value, outward(err)) || err != nil {
+			if !yield(old.value, outward(err)) || err != nil {
 				return
 			}
 		}
@@ -240,8 +247,8 @@ func (r *Replica) PreviousCount(ctx context.Context, k rpc.KeyRef) (uint64, erro
 	if err != nil {
 		return 0, outward(err)
 	}
-	if v := r.view(&e); v.Absent() {
-		return 0, nil
+	if s, err := r.look(&e); err != nil || s.Absent() {
+		return 0, outward(err)
 	}
 	if len(e.Heads) == 1 {
 		return max(e.SinceDelete, 1) - 1, nil
@@ -266,11 +273,15 @@ func (r *Replica) ForkKeys(ctx context.Context, fork, prefix string) iter.Seq2[r
 				continue
 			}
 			for e, err := range r.graph.Entries(ctx, f.ID, prefix, "") {
+				var s *sight
+				if err == nil {
+					s, err = r.look(&e)
+				}
 				if err != nil {
 					yield(rpc.KeyRef{}, outward(err))
 					return
 				}
-				if v := r.view(&e); v.Absent() {
+				if s.Absent() {
 					continue
 				}
 				if !yield(rpc.KeyRef{Fork: f.Name, Key: e.Key}, nil) {

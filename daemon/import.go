@@ -249,9 +249,9 @@ func (r *Replica) toImport(ctx context.Context, name string) (out []importedFork
 	return out, nil
 }
 
-// servedValue is what a key serves.
+// servedValue is a key that serves something.
 type servedValue struct {
-	key  string
+	*sight
 	head *dag.Head
 }
 
@@ -260,7 +260,7 @@ type servedValue struct {
 const claimRoom = 256
 
 // room is about how many bytes of a block the value takes.
-func (v *servedValue) room() int { return len(v.key) + int(v.head.Size) + partRoom + 2*claimRoom }
+func (v *servedValue) room() int { return len(v.Key) + int(v.head.Size) + partRoom + 2*claimRoom }
 
 // servedValues yields what the keys of a fork serve, and counts the conflicts
 // among them.
@@ -272,15 +272,19 @@ func (r *Replica) servedValues(ctx context.Context, f *importedFork) iter.Seq2[s
 				yield(servedValue{}, outward(err))
 				return
 			}
-			v := r.view(&e)
-			if v.Opaque {
+			s, err := r.look(&e)
+			if err != nil {
+				yield(servedValue{}, outward(err))
+				return
+			}
+			if s.Opaque {
 				yield(servedValue{}, failure(rpc.CodeDenied, "%q on %q holds a value of a kind that this version does not know: a newer one can import it", e.Key, f.from))
 				return
 			}
-			if len(v.Conflicts) > 0 {
+			if !s.settled() {
 				f.conflicts++
 			}
-			if h := served(&e, &v); h != nil && !v.Absent() && !yield(servedValue{e.Key, h}, nil) {
+			if !s.Absent() && !yield(servedValue{s, s.served()}, nil) {
 				return
 			}
 		}
@@ -290,14 +294,20 @@ func (r *Replica) servedValues(ctx context.Context, f *importedFork) iter.Seq2[s
 // draft is the revision that a served value of this replica becomes on another
 // fork. Who wrote it, when and why goes along, as claims.
 func (r *Replica) draft(v servedValue) (d dag.Draft, err error) {
-	d = dag.Draft{Key: v.key, Kind: v.head.Kind}
-	if d.Payload, err = r.graph.Payload(v.head); err != nil {
+	value, err := v.content()
+	if err != nil {
+		return d, outward(err)
+	}
+	fresh := sight{Entry: &dag.Entry{Key: v.Key}}
+	first, err := fresh.draft(&value, dag.MarkNone)
+	if err != nil {
 		return d, outward(err)
 	}
 	c, err := r.graph.HeadChange(v.head)
 	if err != nil {
 		return d, outward(err)
 	}
+	d = *first
 	message := fmt.Sprintf("imported; written by %s at %s", r.nodeName(c.Node), timeOf(v.head.Time).Format(time.RFC3339))
 	if m := clip(c.Note.Message); m != "" {
 		message = m + " (" + message + ")"

@@ -332,10 +332,11 @@ func (r *Replica) logEntry(c *dag.Change, value bool) (rpc.LogEntry, error) {
 		Message: c.Note.Message, Size: rev.Size, Deleted: rev.Deleted, Mark: markNames[rev.Mark.Reason()],
 	}
 	out.Claimed = claimed(&c.Note)
-	var err error
-	if value {
-		out.Value, err = r.graph.ChangePayload(c)
+	if !value {
+		return out, nil
 	}
+	old, err := r.contentOf(c)
+	out.Value = old.value
 	return out, outward(err)
 }
 

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -111,10 +110,9 @@ func (r *Replica) conflictsOn(ctx context.Context, f dag.Fork, prefix string) it
 				continue
 			}
 			var cs []rpc.Conflict
-			e, err := r.graph.Entry(f.ID, key)
+			s, err := r.lookAt(f.ID, key)
 			if err == nil {
-				v := r.view(&e)
-				cs, err = r.conflicts(f, &e, &v, r.seenByAll)
+				cs, err = r.conflicts(f, s, r.seenByAll)
 			}
 			if err != nil {
 				yield(rpc.Conflict{}, outward(err))
@@ -140,19 +138,15 @@ func (r *Replica) Resolve(ctx context.Context, q rpc.ResolveRequest) (rpc.Writte
 	}
 	var o outcome
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
-		e, err := tx.Entry(f.ID, q.Key)
+		s, err := r.lookIn(tx, f.ID, q.Key)
 		if err != nil {
 			return err
 		}
-		v := r.view(e)
-		d, err := r.resolution(f, e, &v, &q)
+		d, err := r.resolution(f, s, &q)
 		if err != nil {
 			return err
 		}
-		if err := tx.Put(*d); err != nil {
-			return err
-		}
-		o, err = after(tx, f.ID, q.Key, &v, len(d.Parents))
+		o, err = s.put(tx, r, d)
 		return err
 	})
 	if err != nil {
@@ -198,41 +192,38 @@ func (r *Replica) inConflict(k rpc.KeyRef) bool {
 	if err != nil {
 		return false
 	}
-	e, err := r.graph.Entry(f.ID, k.Key)
-	if err != nil {
-		return false
-	}
-	v := r.view(&e)
-	return len(v.Conflicts) > 0
+	s, err := r.lookAt(f.ID, k.Key)
+	return err == nil && !s.settled()
 }
 
 // resolution makes the revision that settles the conflict of an entry.
-func (r *Replica) resolution(f dag.Fork, e *dag.Entry, v *crdt.View, q *rpc.ResolveRequest) (*dag.Draft, error) {
-	if len(v.Conflicts) == 0 {
+func (r *Replica) resolution(f dag.Fork, s *sight, q *rpc.ResolveRequest) (*dag.Draft, error) {
+	if s.settled() {
 		return nil, failure(rpc.CodeStale, "%q has no open conflict on %q: somebody has settled it, or there was none", q.Key, f.Name)
 	}
-	if state := v.Conflicts[0].State.String(); q.State != "" && (len(q.State) < minShort || !strings.HasPrefix(state, q.State)) {
+	if state := s.Conflicts[0].State.String(); q.State != "" && (len(q.State) < minShort || !strings.HasPrefix(state, q.State)) {
 		return nil, failure(rpc.CodeStale, "the conflict of %q has moved since it was listed; list it again", q.Key)
 	}
-	d := &dag.Draft{Fork: f.ID, Key: q.Key, Parents: parentsOf(e, v), Kind: uint64(v.Kind), Deleted: q.Delete, Mark: dag.MarkResolved}
+	var c content
 	switch {
 	case q.Delete:
-		return d, nil
+		c = *s.nothing()
 	case q.Value != nil:
-		kind, err := kindFor(q.Key, 0, v)
+		kind, err := kindFor(q.Key, 0, &s.View)
 		if err != nil {
 			return nil, err
 		}
-		d.Kind, d.Payload = uint64(kind), *q.Value
-		return d, checkValue(q.Key, kind, *q.Value)
+		c = content{kind: kind, value: *q.Value}
+		if err := checkValue(q.Key, kind, c.value); err != nil {
+			return nil, err
+		}
+	default:
+		var err error
+		if c, err = r.sideOf(s, q.Take, forkSide{f, s}); err != nil {
+			return nil, outward(err)
+		}
 	}
-	h, err := r.sideOf(f, f, e, e, v, q.Take, dag.Cut{})
-	if err != nil || h == nil {
-		return nil, err
-	}
-	d.Kind, d.Deleted = h.Kind, h.Deleted
-	d.Payload, err = r.graph.Payload(h)
-	return d, outward(err)
+	return s.draft(&c, dag.MarkResolved)
 }
 
 // Diff implements rpc.Merges.
@@ -297,19 +288,19 @@ func (r *Replica) difference(key string, a dag.Fork, aCut dag.Cut, b dag.Fork, b
 	if err != nil {
 		return d, false, outward(err)
 	}
-	xv, yv := r.view(&x), r.view(&y)
-	d.Change = changeOf(&x, &xv, &y, &yv)
-	if d.Change == "same" {
+	was, now, err := r.lookTwice(&x, &y)
+	if err != nil {
+		return d, false, outward(err)
+	}
+	if d.Change = was.changeTo(now); d.Change == "same" {
 		return d, false, nil
 	}
-	if h := served(&x, &xv); h != nil {
-		if d.A, err = r.graph.Payload(h); err != nil {
-			return d, false, outward(err)
-		}
+	before, err := was.content()
+	if err != nil {
+		return d, false, outward(err)
 	}
-	if h := served(&y, &yv); h != nil {
-		d.B, err = r.graph.Payload(h)
-	}
+	after, err := now.content()
+	d.A, d.B = before.value, after.value
 	return d, true, outward(err)
 }
 
@@ -329,15 +320,15 @@ func (r *Replica) Pick(ctx context.Context, q rpc.PickRequest) (rpc.Written, err
 	if err != nil {
 		return rpc.Written{}, outward(err)
 	}
-	value, err := r.graph.ChangePayload(&c)
+	picked, err := r.contentOf(&c)
 	if err != nil {
 		return rpc.Written{}, outward(err)
 	}
-	if c.Revision.Deleted {
+	if picked.deleted {
 		return r.Delete(ctx, rpc.DeleteRequest{KeyRef: rpc.KeyRef{Fork: q.Into, Key: c.Revision.Key}, Claim: q.Claim})
 	}
 	return r.Put(ctx, rpc.PutRequest{
-		KeyRef: rpc.KeyRef{Fork: q.Into, Key: c.Revision.Key}, Claim: q.Claim, Value: value, Kind: crdt.Kind(c.Revision.Kind),
+		KeyRef: rpc.KeyRef{Fork: q.Into, Key: c.Revision.Key}, Claim: q.Claim, Value: picked.value, Kind: picked.kind,
 	})
 }
 

@@ -29,8 +29,7 @@ type mergePlan struct {
 // plannedKey is one key that the merge changes.
 type plannedKey struct {
 	key           string
-	before, after dag.Entry // on the destination
-	view          crdt.View // of after
+	before, after *sight // on the destination
 	change        string
 	conflict      bool // new with this merge
 	settle        *dag.Draft
@@ -83,30 +82,32 @@ func skipFilter(skip []string) *dag.Filter {
 
 // planKey adds a key to the plan, if the merge changes it.
 func (r *Replica) planKey(p *mergePlan, merged *dag.Preview, key string, q *rpc.MergeRequest) error {
-	k := plannedKey{key: key}
-	var err error
-	if k.before, err = r.graph.Entry(p.dst.ID, key); err != nil {
+	before, err := r.graph.Entry(p.dst.ID, key)
+	if err != nil {
 		return outward(err)
 	}
-	if k.after, err = merged.Entry(key); err != nil {
+	after, err := merged.Entry(key)
+	if err != nil {
 		return outward(err)
 	}
-	if slices.Equal(headIDs(&k.before), headIDs(&k.after)) {
+	if slices.Equal(headIDs(&before), headIDs(&after)) {
 		return nil
 	}
 	if !p.filter.Pass(key) {
 		p.skipped = append(p.skipped, key)
 		return nil
 	}
-	was := r.view(&k.before)
-	k.view = r.view(&k.after)
-	k.change = changeOf(&k.before, &was, &k.after, &k.view)
-	k.conflict = len(k.view.Conflicts) > 0 && (len(was.Conflicts) == 0 || was.Conflicts[0].State != k.view.Conflicts[0].State)
-	if err := r.settle(p, &k, &was, q); err != nil {
-		return err
+	k := plannedKey{key: key}
+	if k.before, k.after, err = r.lookTwice(&before, &after); err != nil {
+		return outward(err)
+	}
+	k.change = k.before.changeTo(k.after)
+	k.conflict = !k.after.settled() && (k.before.settled() || k.before.Conflicts[0].State != k.after.Conflicts[0].State)
+	if err := r.settle(p, &k, q); err != nil {
+		return outward(err)
 	}
 	if k.conflict && k.settle == nil {
-		cs, err := r.conflicts(p.dst, &k.after, &k.view, r.onBoth(p.src))
+		cs, err := r.conflicts(p.dst, k.after, r.onBoth(p.src))
 		if err != nil {
 			return err
 		}
@@ -116,54 +117,63 @@ func (r *Replica) planKey(p *mergePlan, merged *dag.Preview, key string, q *rpc.
 	return nil
 }
 
-// changeOf says what a key becomes.
-func changeOf(before *dag.Entry, was *crdt.View, after *dag.Entry, now *crdt.View) string {
-	a, b := served(before, was), served(after, now)
-	switch {
-	case was.Absent() && now.Absent():
-		return "same"
-	case was.Absent():
-		return "created"
-	case now.Absent():
-		return "deleted"
-	case a.Value == b.Value && a.Kind == b.Kind:
-		return "same"
-	}
-	return "changed"
-}
-
 // settle decides what is written beside the merge for a key: for a rejection,
 // a resolution, or a conflict under a strategy that settles.
-func (r *Replica) settle(p *mergePlan, k *plannedKey, was *crdt.View, q *rpc.MergeRequest) error {
+func (r *Replica) settle(p *mergePlan, k *plannedKey, q *rpc.MergeRequest) error {
 	i := slices.IndexFunc(q.Resolve, func(x rpc.Resolution) bool { return x.Key == k.key })
+	var c content
+	var err error
 	switch {
-	case slices.Contains(q.Reject, k.key):
-		return r.settleWith(k, was, &k.before, served(&k.before, was))
+	case slices.Contains(q.Reject, k.key), i < 0 && k.conflict && q.OnConflict == rpc.OnConflictOurs:
+		c, err = k.before.content()
 	case i >= 0 && q.Resolve[i].Value != nil:
-		return r.settleValue(k, was, *q.Resolve[i].Value)
-	case i >= 0:
-		h, err := r.sideOf(p.src, p.dst, &k.before, &k.after, &k.view, q.Resolve[i].Side, p.cut)
-		if err != nil {
-			return err
+		c = content{kind: k.after.kind(), value: *q.Resolve[i].Value}
+		if c.kind.Opaque() {
+			c.kind = crdt.Bytes
 		}
-		return r.settleWith(k, was, &k.after, h)
-	case !k.conflict:
+		err = checkValue(k.key, c.kind, c.value)
+	case i >= 0:
+		c, err = r.resolvedBy(p, k, q.Resolve[i].Side)
+	case k.conflict && q.OnConflict == rpc.OnConflictTheirs:
+		c, err = r.theirs(p, k.key)
+	case k.conflict && q.OnConflict == rpc.OnConflictLWW:
+		c, err = k.after.contentOfHead(newestHead(k.after.Entry))
+	default:
 		return nil
 	}
-	switch q.OnConflict {
-	case rpc.OnConflictOurs:
-		return r.settleWith(k, was, &k.before, served(&k.before, was))
-	case rpc.OnConflictTheirs:
-		src, err := r.graph.EntryAt(p.src.ID, k.key, p.cut)
-		if err != nil {
-			return outward(err)
-		}
-		v := r.view(&src)
-		return r.settleWith(k, was, &src, served(&src, &v))
-	case rpc.OnConflictLWW:
-		return r.settleWith(k, was, &k.after, newestHead(&k.after))
+	if err != nil {
+		return err
 	}
-	return nil
+	k.overrides = !k.before.Absent() && !k.before.holds(&c)
+	k.change = k.before.changeToContent(&c)
+	k.settle, err = k.after.draft(&c, dag.MarkResolved)
+	return err
+}
+
+// theirs is what the source of a merge serves.
+func (r *Replica) theirs(p *mergePlan, key string) (content, error) {
+	e, err := r.graph.EntryAt(p.src.ID, key, p.cut)
+	if err != nil {
+		return content{}, err
+	}
+	s, err := r.look(&e)
+	if err != nil {
+		return content{}, err
+	}
+	return s.content()
+}
+
+// resolvedBy is what a side of a merge holds.
+func (r *Replica) resolvedBy(p *mergePlan, k *plannedKey, side string) (content, error) {
+	e, err := r.graph.EntryAt(p.src.ID, k.key, p.cut)
+	if err != nil {
+		return content{}, err
+	}
+	s, err := r.look(&e)
+	if err != nil {
+		return content{}, err
+	}
+	return r.sideOf(k.after, side, forkSide{p.dst, k.before}, forkSide{p.src, s})
 }
 
 // newestHead is the head with the highest (time, chain, id).
@@ -187,75 +197,34 @@ func compareHeads(a, b *dag.Head) int {
 	return compareIDs(a.ID, b.ID)
 }
 
-// settleWith writes a head's value again; none is a delete.
-func (r *Replica) settleWith(k *plannedKey, was *crdt.View, of *dag.Entry, h *dag.Head) error {
-	d := &dag.Draft{Key: k.key, Fork: k.after.Fork, Kind: uint64(crdt.Bytes), Deleted: true, Mark: dag.MarkResolved}
-	if h != nil {
-		d.Kind, d.Deleted = h.Kind, h.Deleted
-		var err error
-		if d.Payload, err = r.graph.Payload(h); err != nil {
-			return outward(err)
-		}
-	}
-	return r.settleDraft(k, was, d)
-}
-
-func (r *Replica) settleValue(k *plannedKey, was *crdt.View, value []byte) error {
-	kind := k.view.Kind
-	if kind.Opaque() {
-		kind = crdt.Bytes
-	}
-	if err := checkValue(k.key, kind, value); err != nil {
-		return err
-	}
-	return r.settleDraft(k, was, &dag.Draft{Key: k.key, Fork: k.after.Fork, Kind: uint64(kind), Payload: value, Mark: dag.MarkResolved})
-}
-
-func (r *Replica) settleDraft(k *plannedKey, was *crdt.View, d *dag.Draft) error {
-	d.Parents = parentsOf(&k.after, &k.view)
-	k.settle = d
-	h := served(&k.before, was)
-	k.overrides = h != nil && !was.Absent() && (d.Deleted || dag.SumOf(d.Payload) != h.Value)
-	k.change = settledChange(was, h, d)
-	return nil
-}
-
-func settledChange(was *crdt.View, h *dag.Head, d *dag.Draft) string {
-	switch {
-	case was.Absent() && d.Deleted:
-		return "same"
-	case was.Absent():
-		return "created"
-	case d.Deleted:
-		return "deleted"
-	case h != nil && dag.SumOf(d.Payload) == h.Value:
-		return "same"
-	}
-	return "changed"
+// forkSide is a fork that a person may mean by its name, and what it shows.
+type forkSide struct {
+	fork  dag.Fork
+	shows *sight
 }
 
 // sideOf resolves what a person named as the side to take: a letter of the
-// list, a fork, a node or a revision. A nil head means that nothing is there.
-func (r *Replica) sideOf(src, dst dag.Fork, before, after *dag.Entry, v *crdt.View, side string, cut dag.Cut) (*dag.Head, error) {
-	for _, c := range v.Conflicts {
-		for _, s := range c.Sides {
-			if s.Letter == side {
-				return headOf(after, dag.RevisionID(s.Revision)), nil
+// list, a fork, a node or a revision.
+func (r *Replica) sideOf(s *sight, side string, forks ...forkSide) (content, error) {
+	for _, c := range s.Conflicts {
+		for _, x := range c.Sides {
+			if x.Letter == side {
+				return s.contentOfHead(headOf(s.Entry, dag.RevisionID(x.Revision)))
 			}
 		}
 	}
-	if f, ok := r.graph.ForkNamed(side); ok && f.ID == dst.ID {
-		bv := r.view(before)
-		return served(before, &bv), nil
-	} else if ok && f.ID == src.ID {
-		e, err := r.graph.EntryAt(src.ID, after.Key, cut)
-		if err != nil {
-			return nil, outward(err)
+	if f, ok := r.graph.ForkNamed(side); ok {
+		for _, x := range forks {
+			if x.fork.ID == f.ID {
+				return x.shows.content()
+			}
 		}
-		sv := r.view(&e)
-		return served(&e, &sv), nil
 	}
-	return r.headCalled(after, side)
+	h, err := r.headCalled(s.Entry, side)
+	if err != nil {
+		return content{}, err
+	}
+	return s.contentOfHead(h)
 }
 
 func headOf(e *dag.Entry, id dag.RevisionID) *dag.Head {
@@ -333,7 +302,7 @@ func (p *mergePlan) hash(q *rpc.MergeRequest) string {
 	}
 	write([]any{"crush merge plan 1", p.src.ID, p.dst.ID, q.OnConflict, q.Resolve, q.Skip, q.Reject, p.skipped})
 	for i := range p.keys {
-		write([]any{p.keys[i].key, headIDs(&p.keys[i].before), headIDs(&p.keys[i].after)})
+		write([]any{p.keys[i].key, headIDs(p.keys[i].before.Entry), headIDs(p.keys[i].after.Entry)})
 	}
 	return hex.EncodeToString(h.Sum(nil)[:10])
 }
@@ -393,7 +362,7 @@ func (p *mergePlan) holds(tx *dag.Tx) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Equal(headIDs(e), headIDs(&p.keys[i].before)) {
+		if !slices.Equal(headIDs(e), headIDs(p.keys[i].before.Entry)) {
 			return errMoved
 		}
 	}

@@ -157,12 +157,15 @@ func (r *Replica) countKey(n *rpc.KeyCount, fork dag.ForkID, key string, before,
 	if err != nil || slices.Equal(headIDs(&a), headIDs(&b)) {
 		return outward(err)
 	}
-	av, bv := r.view(&a), r.view(&b)
-	if len(bv.Conflicts) > 0 {
+	was, now, err := r.lookTwice(&a, &b)
+	if err != nil {
+		return outward(err)
+	}
+	if !now.settled() {
 		n.Conflict++
 		return nil
 	}
-	switch changeOf(&a, &av, &b, &bv) {
+	switch was.changeTo(now) {
 	case "created":
 		n.Created++
 	case "changed":

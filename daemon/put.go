@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"crush/crdt"
@@ -89,31 +88,20 @@ func (r *Replica) isVisible(fork dag.ForkID, id dag.RevisionID) (bool, error) {
 }
 
 // parents decides the context of a write to an entry, or refuses it.
-func (c *condition) parents(e *dag.Entry, v *crdt.View) ([]dag.RevisionID, error) {
+func (c *condition) parents(s *sight) ([]dag.RevisionID, error) {
 	switch {
-	case c.match != nil && !c.match.matches(headIDs(e)):
-		return nil, failure(rpc.CodeStale, "%q has changed since the token was read; read it again", e.Key)
-	case c.absent && !v.Absent():
-		return nil, failure(rpc.CodeStale, "%q exists already", e.Key)
+	case c.match != nil && !c.match.matches(headIDs(s.Entry)):
+		return nil, failure(rpc.CodeStale, "%q has changed since the token was read; read it again", s.Key)
+	case c.absent && !s.Absent():
+		return nil, failure(rpc.CodeStale, "%q exists already", s.Key)
 	case c.base == nil:
-		return parentsOf(e, v), nil
+		return s.parents(), nil
 	case !c.base.summed:
-		return parentsFrom(e, v, c.base.heads), nil
-	case c.base.matches(headIDs(e)):
-		return parentsOf(e, v), nil
+		return s.parentsFrom(c.base.heads), nil
+	case c.base.matches(headIDs(s.Entry)):
+		return s.parents(), nil
 	}
-	return nil, failure(rpc.CodeStale, "the token of %q stands for too many heads to write on, and they have changed; read it again", e.Key)
-}
-
-// parentsFrom lists the heads of a token, the served one first if it is among
-// them.
-func parentsFrom(e *dag.Entry, v *crdt.View, heads []dag.RevisionID) []dag.RevisionID {
-	out := slices.Clone(heads)
-	if i := slices.Index(out, dag.RevisionID(v.Served)); i > 0 {
-		copy(out[1:], out[:i])
-		out[0] = dag.RevisionID(v.Served)
-	}
-	return out
+	return nil, failure(rpc.CodeStale, "the token of %q stands for too many heads to write on, and they have changed; read it again", s.Key)
 }
 
 // kindFor decides the kind of a write: the wanted one, else what the key has,
@@ -193,30 +181,25 @@ func (r *Replica) forkToWrite(name string, create bool) (dag.ForkID, error) {
 
 // putIn adds the revision of a put to a commit.
 func (r *Replica) putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *condition) (o outcome, err error) {
-	e, err := tx.Entry(fork, q.Key)
+	s, err := r.lookIn(tx, fork, q.Key)
 	if err != nil {
 		return o, err
 	}
-	v := r.view(e)
-	parents, err := cond.parents(e, &v)
+	parents, err := cond.parents(s)
 	if err != nil {
 		return o, err
 	}
-	kind, err := kindFor(q.Key, q.Kind, &v)
+	kind, err := kindFor(q.Key, q.Kind, &s.View)
 	if err != nil {
 		return o, err
 	}
 	if err := checkValue(q.Key, kind, q.Value); err != nil {
 		return o, err
 	}
-	if v.Opaque && cond.base == nil && cond.match == nil {
+	if s.Opaque && cond.base == nil && cond.match == nil {
 		return o, ofUnknownKind(q.Key)
 	}
-	err = tx.Put(dag.Draft{Fork: fork, Key: q.Key, Parents: parents, Kind: uint64(kind), Payload: q.Value})
-	if err != nil {
-		return o, err
-	}
-	return after(tx, fork, q.Key, &v, len(parents))
+	return s.writeOn(tx, r, parents, &content{kind: kind, value: q.Value}, dag.MarkNone)
 }
 
 func ofUnknownKind(key string) error {
@@ -226,29 +209,48 @@ func ofUnknownKind(key string) error {
 // outcome is what a write left, as the commit function saw it: little is done
 // there, because everybody who writes waits for it.
 type outcome struct {
-	entry     *dag.Entry // after the write
+	now       *sight // after the write
 	before    crdt.View
 	parents   int
 	unchanged bool
 }
 
-// after is the outcome of a write that was put into a commit.
-func after(tx *dag.Tx, fork dag.ForkID, key string, before *crdt.View, parents int) (outcome, error) {
-	e, err := tx.Entry(fork, key)
-	return outcome{entry: e, before: *before, parents: parents}, err
+// nothingDone is the outcome of a write that finds nothing to do.
+func nothingDone(s *sight) outcome { return outcome{now: s, before: s.View, unchanged: true} }
+
+// write makes c of the key, for a writer who has read what s shows.
+func (s *sight) write(tx *dag.Tx, r *Replica, c *content, mark dag.Mark) (outcome, error) {
+	return s.writeOn(tx, r, s.parents(), c, mark)
+}
+
+// writeOn is write for a writer who has read parents.
+func (s *sight) writeOn(tx *dag.Tx, r *Replica, parents []dag.RevisionID, c *content, mark dag.Mark) (outcome, error) {
+	d, err := s.draftOn(parents, c, mark)
+	if err != nil {
+		return outcome{}, err
+	}
+	return s.put(tx, r, d)
+}
+
+// put adds a revision of the key to a commit.
+func (s *sight) put(tx *dag.Tx, r *Replica, d *dag.Draft) (outcome, error) {
+	if err := tx.Put(*d); err != nil {
+		return outcome{}, err
+	}
+	now, err := r.lookIn(tx, s.Fork, s.Key)
+	return outcome{now: now, before: s.View, parents: len(d.Parents)}, err
 }
 
 // written describes an outcome once it is on disk.
 func (r *Replica) written(o *outcome, rec *dag.Receipt) rpc.Written {
-	now := r.view(o.entry)
 	out := rpc.Written{
-		Block: rec.Block, Heads: headIDs(o.entry), Token: tokenOf(o.entry), Conflict: len(now.Conflicts) > 0,
-		Sibling: len(o.entry.Heads) > 1 && !o.unchanged, Unchanged: o.unchanged,
+		Block: rec.Block, Heads: headIDs(o.now.Entry), Token: tokenOf(o.now.Entry), Conflict: !o.now.settled(),
+		Sibling: len(o.now.Heads) > 1 && !o.unchanged, Unchanged: o.unchanged,
 	}
 	if len(rec.Revisions) > 0 {
 		out.Revision = rec.Revisions[0]
 	}
-	if len(o.before.Conflicts) > 0 && len(now.Conflicts) == 0 && o.parents > 1 {
+	if len(o.before.Conflicts) > 0 && o.now.settled() && o.parents > 1 {
 		out.Settled = len(o.before.Conflicts[0].Sides)
 	}
 	return out
@@ -273,7 +275,7 @@ func (r *Replica) Delete(ctx context.Context, q rpc.DeleteRequest) (rpc.Written,
 	// A poller deletes keys that are not there: find that out without a place
 	// in the queue of writers.
 	if e, err := r.graph.Entry(f.ID, q.Key); err == nil && cond.base == nil && cond.match == nil {
-		if v := r.view(&e); v.Absent() && len(v.Conflicts) == 0 {
+		if s, err := r.look(&e); err == nil && s.gone() {
 			return unchanged(&e), nil
 		}
 	}
@@ -299,27 +301,18 @@ func unchanged(e *dag.Entry) rpc.Written {
 
 // deleteIn adds the delete of a key to a commit, unless it is not there.
 func (r *Replica) deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condition) (o outcome, err error) {
-	e, err := tx.Entry(fork, key)
+	s, err := r.lookIn(tx, fork, key)
 	if err != nil {
 		return o, err
 	}
-	v := r.view(e)
-	parents, err := cond.parents(e, &v)
+	parents, err := cond.parents(s)
 	if err != nil {
 		return o, err
 	}
-	if v.Absent() && len(v.Conflicts) == 0 && (cond.base == nil || len(parents) == 0) {
-		return outcome{entry: e, before: v, unchanged: true}, nil
+	if s.gone() && (cond.base == nil || len(parents) == 0) {
+		return nothingDone(s), nil
 	}
-	kind := v.Kind
-	if kind.IsZero() {
-		kind = crdt.Bytes
-	}
-	err = tx.Put(dag.Draft{Fork: fork, Key: key, Parents: parents, Kind: uint64(kind), Deleted: true})
-	if err != nil {
-		return o, err
-	}
-	return after(tx, fork, key, &v, len(parents))
+	return s.writeOn(tx, r, parents, s.nothing(), dag.MarkNone)
 }
 
 // deleteBelow deletes every key that starts with q.Key, as one change.
@@ -346,19 +339,12 @@ func (r *Replica) deleteBelow(ctx context.Context, f dag.Fork, q rpc.DeleteReque
 // deletion makes the revision that deletes a key on a fork; nil if it is not
 // there.
 func (r *Replica) deletion(tx *dag.Tx, on dag.ForkID, key string) (*dag.Draft, string, error) {
-	e, err := tx.Entry(on, key)
-	if err != nil {
+	s, err := r.lookIn(tx, on, key)
+	if err != nil || s.gone() {
 		return nil, "", err
 	}
-	v := r.view(e)
-	if v.Absent() && len(v.Conflicts) == 0 {
-		return nil, "", nil
-	}
-	kind := v.Kind
-	if kind.IsZero() {
-		kind = crdt.Bytes
-	}
-	return &dag.Draft{Fork: on, Key: key, Parents: parentsOf(e, &v), Kind: uint64(kind), Deleted: true}, "deleted", nil
+	d, err := s.draft(s.nothing(), dag.MarkNone)
+	return d, "deleted", err
 }
 
 // presentKeys lists the keys below a prefix that are there.
@@ -367,7 +353,11 @@ func (r *Replica) presentKeys(ctx context.Context, fork dag.ForkID, prefix strin
 		if err != nil {
 			return nil, outward(err)
 		}
-		if v := r.view(&e); !v.Absent() || len(v.Conflicts) > 0 {
+		s, err := r.look(&e)
+		if err != nil {
+			return nil, outward(err)
+		}
+		if !s.gone() {
 			keys = append(keys, e.Key)
 		}
 	}

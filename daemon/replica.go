@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -187,74 +186,10 @@ func (r *Replica) noFork(name string) error {
 // checkKey refuses what cannot be a key.
 func checkKey(key string) error { return outward(dag.ValidKey(key)) }
 
-// view computes what a read of an entry returns.
-func (r *Replica) view(e *dag.Entry) crdt.View { return r.viewBy(e, r.graph.Ways) }
-
-// viewBy is view with where the heads came from.
-func (r *Replica) viewBy(e *dag.Entry, ways func(*dag.Entry) []dag.Way) crdt.View {
-	var buf [4]crdt.Write
-	v := crdt.Visible{Fork: crdt.ForkID(e.Fork), Key: e.Key, Heads: buf[:0]}
-	for i := range e.Heads {
-		h := &e.Heads[i]
-		v.Heads = append(v.Heads, crdt.Write{
-			ID: crdt.RevisionID(h.ID), Chain: crdt.ChainID(h.Place.Chain), Time: h.Time,
-			Kind: crdt.Kind(h.Kind), Deleted: h.Deleted, Value: crdt.Sum(h.Value),
-		})
-	}
-	if len(e.Heads) > 1 {
-		r.rankByOrigin(e, ways(e), &v)
-	}
-	return v.View()
-}
-
-// origins translates how a revision came to be visible.
-var origins = [...]crdt.Origin{dag.Written: crdt.Written, dag.Inherited: crdt.Inherited, dag.Merged: crdt.Merged}
-
-// rankByOrigin fills in what decides between sides on a fork with
-// contributions: where each head came from, and how the source ranked those
-// that were there when the fork was made.
-func (r *Replica) rankByOrigin(e *dag.Entry, ways []dag.Way, v *crdt.Visible) {
-	inherited := 0
-	for i, way := range ways {
-		v.Heads[i].Origin = origins[way]
-		if way == dag.Inherited {
-			inherited++
-		}
-	}
-	if inherited < 2 {
-		return
-	}
-	if source, ok, err := r.graph.CreationEntry(e.Fork, e.Key); ok && err == nil {
-		v.Source = r.view(&source)
-	}
-}
-
-// served returns the head that the view serves; nil if there is none.
-func served(e *dag.Entry, v *crdt.View) *dag.Head {
-	for i := range e.Heads {
-		if crdt.RevisionID(e.Heads[i].ID) == v.Served {
-			return &e.Heads[i]
-		}
-	}
-	return nil
-}
-
 func headIDs(e *dag.Entry) []dag.RevisionID {
 	out := make([]dag.RevisionID, len(e.Heads))
 	for i := range e.Heads {
 		out[i] = e.Heads[i].ID
-	}
-	return out
-}
-
-// parentsOf lists the heads, the served one first.
-func parentsOf(e *dag.Entry, v *crdt.View) []dag.RevisionID {
-	out := headIDs(e)
-	for i, id := range out {
-		if crdt.RevisionID(id) == v.Served {
-			copy(out[1:], out[:i])
-			out[0] = id
-		}
 	}
 	return out
 }

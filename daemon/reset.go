@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -154,17 +153,17 @@ func (r *Replica) oldDraft(tx *dag.Tx, f dag.Fork, on dag.ForkID, key string, to
 	case !slices.Equal(headIDs(at), headIDs(e)):
 		return nil, "", failure(rpc.CodeStale, "%q was written again since: undo that first, or roll the key back", key)
 	}
-	now, was := r.view(e), r.view(&old)
-	change := changeOf(e, &now, &old, &was)
-	if change == "same" && len(now.Conflicts) == 0 {
-		return nil, "", nil
+	now, err := r.lookBy(tx, e)
+	if err != nil {
+		return nil, "", err
 	}
-	d := &dag.Draft{Key: key, Parents: parentsOf(e, &now), Kind: uint64(crdt.Bytes), Deleted: true, Mark: dag.MarkReverted}
-	if h := served(&old, &was); h != nil {
-		d.Kind, d.Deleted = h.Kind, h.Deleted
-		if d.Payload, err = r.graph.Payload(h); err != nil {
-			return nil, "", err
-		}
+	was, err := r.look(&old)
+	if err != nil {
+		return nil, "", err
 	}
-	return d, change, nil
+	c, err := was.content()
+	if err != nil {
+		return nil, "", err
+	}
+	return now.change(&c, dag.MarkReverted)
 }

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -346,49 +345,32 @@ func (w *seriesWork) tag(tx *dag.Tx) error {
 // draft makes the revision of a write, to stand on a fork; nil if the key
 // serves the value there already, and without a conflict.
 func (w *seriesWork) draft(tx *dag.Tx, on dag.ForkID, want *rpc.SeriesWrite) (*dag.Draft, string, error) {
-	e, err := tx.Entry(on, want.Key)
+	s, err := w.r.lookIn(tx, on, want.Key)
 	if err != nil {
 		return nil, "", err
 	}
-	v := w.r.viewBy(e, tx.Ways)
-	kind, err := kindFor(want.Key, want.Kind, &v)
-	switch {
-	case want.Deleted:
-		kind = v.Kind
-		if kind.IsZero() {
-			kind = crdt.Bytes
-		}
-	case err != nil:
-		return nil, "", err
-	}
-	if isServed(e, &v, want, kind) {
-		w.receipt.Equal++
-		return nil, "", nil
-	}
+	c := content{kind: s.kind(), deleted: true}
 	if !want.Deleted {
-		if err := checkValue(want.Key, kind, want.Value); err != nil {
+		if c.kind, err = kindFor(want.Key, want.Kind, &s.View); err != nil {
 			return nil, "", err
 		}
+		if err := checkValue(want.Key, c.kind, want.Value); err != nil {
+			return nil, "", err
+		}
+		c.deleted, c.value = false, want.Value
 	}
-	d := &dag.Draft{Fork: on, Key: want.Key, Parents: parentsOf(e, &v), Kind: uint64(kind), Deleted: want.Deleted, Payload: want.Value}
-	if want.Deleted {
+	d, change, err := s.change(&c, dag.MarkNone)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case d == nil:
+		w.receipt.Equal++
+	case want.Deleted:
 		w.receipt.Deleted++
-		return d, "deleted", nil
+	default:
+		w.receipt.Written++
 	}
-	w.receipt.Written++
-	return d, "changed", nil
-}
-
-// isServed reports whether a key serves what is wanted, without a conflict.
-func isServed(e *dag.Entry, v *crdt.View, want *rpc.SeriesWrite, kind crdt.Kind) bool {
-	if len(v.Conflicts) > 0 {
-		return false
-	}
-	if want.Deleted || v.Absent() {
-		return want.Deleted && v.Absent()
-	}
-	h := served(e, v)
-	return h != nil && crdt.Kind(h.Kind) == kind && h.Size == int64(len(want.Value)) && h.Value == dag.SumOf(want.Value)
+	return d, change, nil
 }
 
 // writeLargeStep writes a change that does not fit a block.

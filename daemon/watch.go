@@ -191,19 +191,23 @@ func (w *watcher) event(c *dag.Change) (ev rpc.Event, ok bool, err error) {
 		Token: makeToken(w.f.ID, rev.Key, []dag.RevisionID{c.ID}),
 	}
 	heads := headIDs(&e)
-	v := w.r.view(&e)
+	s, err := w.r.look(&e)
+	if err != nil {
+		return ev, false, err
+	}
 	isHead := slices.Contains(heads, c.ID)
 	if isHead {
 		ev.Token = tokenOf(&e)
 	}
 	switch {
-	case isHead && len(v.Conflicts) > 0:
+	case isHead && !s.settled():
 		ev.Type = eventConflict
 	case rev.Deleted:
 		ev.Type = eventDelete
 	case len(rev.Parents) > 1:
 		ev.Type = eventResolved
 	}
-	ev.Value, err = w.r.graph.ChangePayload(c)
+	now, err := w.r.contentOf(c)
+	ev.Value = now.value
 	return ev, true, err
 }

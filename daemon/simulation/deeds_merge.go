@@ -46,15 +46,20 @@ func (k *foreseen) change() string {
 		return "created"
 	case k.settle.deleted:
 		return "deleted"
-	case bytes.Equal(k.was.served().Value, k.settle.value):
+	case k.keeps():
 		return "same"
 	}
 	return "changed"
 }
 
+// keeps: the settlement writes what the destination serves.
+func (k *foreseen) keeps() bool {
+	return !k.settle.deleted && k.was.view.Kind == k.settle.kind && bytes.Equal(k.settle.value, k.was.served().Value)
+}
+
 // overrides: a value of the destination is replaced by a settlement.
 func (k *foreseen) overrides() bool {
-	return k.settle != nil && !k.was.view.Absent() && (k.settle.deleted || !bytes.Equal(k.settle.value, k.was.served().Value))
+	return k.settle != nil && !k.was.view.Absent() && !k.keeps()
 }
 
 // foresee computes what a merge must do, from the oracle and the request.
