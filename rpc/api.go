@@ -87,6 +87,10 @@ type GetRequest struct {
 	// part), or ctx ends: ErrNotHere. A read is so not older than a write on
 	// another node, whose answer has the block.
 	After string
+	// Path wants what stands at a path of a json or yaml: Value is then that
+	// alone, a string as its text and anything else in the notation of the kind.
+	// Nothing there is ErrNotFound. "" and "/" are the whole value.
+	Path crdt.Path
 	// Meta leaves the value out of the answer.
 	Meta bool
 	// Bare leaves out Block, Node, Author and Message, which stand in the
@@ -96,11 +100,14 @@ type GetRequest struct {
 
 // Entry is what a read returns; its JSON form is that of `get -o json`.
 type Entry struct {
-	Key           string
-	Fork          string
-	Kind          crdt.Kind
-	Value         []byte // value (valid UTF-8) or value_base64 in JSON; nil when deleted
-	Deleted       bool   // deleted or never written
+	Key   string
+	Fork  string
+	Kind  crdt.Kind
+	Value []byte // value (valid UTF-8) or value_base64 in JSON; nil when deleted
+	// Document is Value as JSON, of a json or yaml; nil of other kinds, of bare
+	// answers, and of what is not there.
+	Document      []byte
+	Deleted       bool // deleted or never written
 	Heads         []dag.RevisionID
 	Token         Token
 	RevisionCount uint64
@@ -164,8 +171,13 @@ type PutRequest struct {
 	KeyRef
 	Claim
 	Value []byte
-	// Kind zero keeps the kind of what was read, or bytes.
+	// Kind zero keeps the kind of what was read, or bytes. A json or yaml that
+	// changes nothing writes nothing: Written.Unchanged.
 	Kind crdt.Kind
+	// Path writes what stands at a path of the json or yaml that was read, and
+	// nothing else. Value is in the notation of the key's kind, or, if Kind is
+	// text, a string as such; another Kind must be the key's.
+	Path crdt.Path
 	// Base writes with the context that the token names; newer heads become
 	// siblings.
 	Base Token
@@ -186,6 +198,8 @@ type DeleteRequest struct {
 	Base      Token
 	IfMatch   Token
 	Recursive bool
+	// Path deletes what stands at a path of a json or yaml, and nothing else.
+	Path crdt.Path
 }
 
 // Written is the answer to every write. Revision is zero when nothing had to
@@ -629,7 +643,7 @@ type Imported struct {
 }
 
 // Service is all that stands behind the door. The routes of a noun from Forks
-// to Series that is nil are answered with 404.
+// to Blames that is nil are answered with 404.
 type Service struct {
 	Values    Values
 	Histories Histories
@@ -644,6 +658,8 @@ type Service struct {
 	AncestorForks AncestorForks
 	Archives      Archives
 	Series        Series
+	Elements      Elements
+	Blames        Blames
 
 	// Waits is for writes that wait for other nodes; nil refuses them.
 	Waits Waits

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	"crush/crdt"
 	"crush/dag"
 )
 
@@ -125,9 +126,11 @@ const (
 // Resolution settles one key of a merge: by a side (a letter of the plan, a
 // fork, a node or a revision), or by a value.
 type Resolution struct {
-	Key   string  `json:"key"`
-	Side  string  `json:"side,omitempty"`
-	Value *[]byte `json:"value_base64,omitempty"`
+	Key string `json:"key"`
+	// Path settles one conflict of a json or yaml; "" all of the key.
+	Path  crdt.Path `json:"path,omitempty"`
+	Side  string    `json:"side,omitempty"`
+	Value *[]byte   `json:"value_base64,omitempty"`
 }
 
 // MergeRequest merges Source into Into.
@@ -173,6 +176,9 @@ type ResolveRequest struct {
 	Claim
 	// ID names the conflict instead of a key.
 	ID string `json:"id,omitempty"`
+	// Path names one conflict of a json or yaml, or a place within it; "" is all
+	// of the key's, and then a letter must mean one side of one conflict.
+	Path crdt.Path `json:"path,omitempty"`
 	// State, if set, must still be the conflict's, else ErrStale.
 	State string `json:"state,omitempty"`
 	// Take is a letter of the list, a fork, a node or a revision.
