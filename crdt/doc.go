@@ -140,9 +140,11 @@
 // on with the byte 0 for an addition or 1 for a set, and the number, of 64 bits
 // in zigzag code. A set's text is the total. In a set the text is the canonical
 // JSON of a list of strings in the order of their bytes. The change goes on with
-// the number of elements that were added, for each its length and its bytes,
-// and the same of those that were removed, both in the same order. Those
-// that were added are in the text, those that were removed are not.
+// the byte 0; the number of elements that were added, for each its length and
+// its bytes; and the same of those that were removed, both in the same order.
+// Those that were added are in the text, those that were removed are not. Or it
+// goes on with the byte 1, for a change that sets the whole value, all elements
+// of the text, and none that were removed.
 //
 // A payload that breaks any of this does not decode. A json of {"s":["x"],"v":2},
 // where /s is a set, and /s/["x"] and /v were written:
@@ -160,5 +162,5 @@
 //
 // A set of "a", which was added when "b" was removed:
 //
-//	5b2261225d 01 01 01 61 01 01 62 00000005
+//	5b2261225d 01 00 01 01 61 01 01 62 00000005
 package crdt

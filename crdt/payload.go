@@ -38,6 +38,9 @@ type CounterPayload struct {
 type SetPayload struct {
 	// Elements is the whole value after the change.
 	Elements []string
+	// Set: the change sets the value to Elements, whatever it was and of
+	// whatever kind. Added then is Elements, and Removed is empty.
+	Set bool
 	// Added are among Elements, Removed are not.
 	Added, Removed []string
 }
@@ -54,7 +57,7 @@ const (
 // changeVersion begins every change.
 const changeVersion = 1
 
-// The codes of list schemas, and of what a counter's change does.
+// The codes of list schemas, and of what the change of a counter or a set does.
 const (
 	codeSetList       = 1
 	codeMapList       = 2
@@ -232,7 +235,11 @@ func (p SetPayload) Text() []byte {
 
 // Encode returns the payload. The error says that p is not as its fields want.
 func (p SetPayload) Encode() ([]byte, error) {
-	change := appendElements(appendElements([]byte{changeVersion}, p.Added), p.Removed)
+	code := byte(codeAdd)
+	if p.Set {
+		code = codeSet
+	}
+	change := appendElements(appendElements([]byte{changeVersion, code}, p.Added), p.Removed)
 	payload := join(p.Text(), change)
 	if _, err := DecodeSet(payload); err != nil {
 		return nil, fmt.Errorf("encode a set: %w", err)
@@ -253,8 +260,9 @@ func DecodeSet(payload []byte) (SetPayload, error) {
 	text, change, ok := split(payload)
 	r := changeReader{rest: change, bad: !ok}
 	r.version()
-	p := SetPayload{Added: r.elements(), Removed: r.elements()}
-	if r.ended() {
+	code := r.byte()
+	p := SetPayload{Set: code == codeSet, Added: r.elements(), Removed: r.elements()}
+	if r.ended() && code <= codeSet {
 		p.Elements, ok = setElements(string(text))
 		if ok && bytes.Equal(p.Text(), text) && p.fits() {
 			return p, nil
@@ -288,6 +296,9 @@ func (p SetPayload) fits() bool {
 	in := func(e string) bool {
 		_, ok := slices.BinarySearch(p.Elements, e)
 		return ok
+	}
+	if p.Set && (len(p.Removed) > 0 || len(p.Added) != len(p.Elements)) {
+		return false
 	}
 	return !slices.ContainsFunc(p.Removed, in) &&
 		!slices.ContainsFunc(p.Added, func(e string) bool { return !in(e) })

@@ -20,7 +20,7 @@ import (
 const (
 	goldenDocument = "7b2273223a5b2278225d2c2276223a327d" + "01" + "01" + "0002" + "2f73" + "01" + "02" + "0008" + "2f732f5b2278225d" + "0101" + "76" + "00000011"
 	goldenCounter  = "3131" + "01" + "00" + "03" + "00000002"
-	goldenSet      = "5b2261225d" + "01" + "01" + "0161" + "01" + "0162" + "00000005"
+	goldenSet      = "5b2261225d" + "01" + "00" + "01" + "0161" + "01" + "0162" + "00000005"
 )
 
 func fromHex(t testing.TB, s string) []byte {
@@ -130,6 +130,8 @@ func TestEncodeRefuses(t *testing.T) {
 		"removed, there":   {Elements: []string{"a"}, Removed: []string{"a"}},
 		"added unordered":  {Elements: []string{"a", "b"}, Added: []string{"b", "a"}},
 		"removed, no text": {Removed: []string{"\xff"}},
+		"set to another":   {Set: true, Elements: []string{"a", "b"}, Added: []string{"a"}},
+		"set, and removed": {Set: true, Elements: []string{"a"}, Added: []string{"a"}, Removed: []string{"b"}},
 	} {
 		if b, err := p.Encode(); err == nil {
 			t.Errorf("%s: %x", name, b)
@@ -168,9 +170,10 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 	}
 	for name, s := range map[string]string{
-		"no list": "31" + "01" + "00" + "00" + "00000001", "space": "5b205d" + "01" + "00" + "00" + "00000003",
-		"a number": "5b315d" + "01" + "00" + "00" + "00000003", "an escape": hex.EncodeToString([]byte(`["\u0061"]`)) + "01" + "00" + "00" + "0000000a",
-		"bytes behind": "5b5d" + "01" + "00" + "00" + "00" + "00000002",
+		"no list": "31" + "01" + "000000" + "00000001", "space": "5b205d" + "01" + "000000" + "00000003",
+		"a number": "5b315d" + "01" + "000000" + "00000003", "an escape": hex.EncodeToString([]byte(`["\u0061"]`)) + "01" + "000000" + "0000000a",
+		"bytes behind": "5b5d" + "01" + "000000" + "00" + "00000002", "code": "5b5d" + "01" + "020000" + "00000002",
+		"set, but not all": "5b2261225d" + "01" + "010000" + "00000005",
 	} {
 		if p, err := crdt.DecodeSet(fromHex(t, s)); err == nil {
 			t.Errorf("set, %s: %v", name, p)
@@ -223,13 +226,14 @@ func TestSetPayload(t *testing.T) {
 			return slices.Clip(all[:len(all):len(all)])
 		}
 		p := crdt.SetPayload{Elements: strings("elements")}
+		p.Set = rapid.Bool().Draw(t, "set")
 		for _, e := range p.Elements {
-			if rapid.Bool().Draw(t, "added") {
+			if p.Set || rapid.Bool().Draw(t, "added") {
 				p.Added = append(p.Added, e)
 			}
 		}
 		for _, e := range strings("removed") {
-			if !slices.Contains(p.Elements, e) {
+			if !p.Set && !slices.Contains(p.Elements, e) {
 				p.Removed = append(p.Removed, e)
 			}
 		}
@@ -238,8 +242,8 @@ func TestSetPayload(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := crdt.DecodeSet(b)
-		if err != nil || !slices.Equal(got.Elements, p.Elements) || !slices.Equal(got.Added, p.Added) || !slices.Equal(got.Removed, p.Removed) {
-			t.Fatalf("%q comes back as %q, %v", p, got, err)
+		if err != nil || !slices.Equal(got.Elements, p.Elements) || !slices.Equal(got.Added, p.Added) || got.Set != p.Set || !slices.Equal(got.Removed, p.Removed) {
+			t.Fatalf("%v comes back as %v, %v", p, got, err)
 		}
 	})
 }
