@@ -301,6 +301,12 @@ func (r *Replica) difference(key string, a dag.Fork, aCut dag.Cut, b dag.Fork, b
 	}
 	after, err := now.content()
 	d.A, d.B = before.value, after.value
+	if !was.Absent() {
+		d.KindA = was.Kind
+	}
+	if !now.Absent() {
+		d.KindB = now.Kind
+	}
 	return d, true, outward(err)
 }
 

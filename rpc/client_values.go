@@ -15,6 +15,7 @@ func (c *Client) Get(ctx context.Context, r GetRequest) (Entry, error) {
 	req.setQuery("rev", string(r.Rev))
 	req.setQuery("at", r.At)
 	req.setQuery("after", r.After)
+	req.setQuery("path", string(r.Path))
 	req.setFlag("meta", r.Meta)
 	req.setFlag("bare", r.Bare)
 	return answer[Entry](ctx, c, req)
@@ -36,6 +37,7 @@ func (c *Client) Put(ctx context.Context, r PutRequest) (Written, error) {
 	if r.Kind != 0 {
 		req.header[headerKind] = []string{r.Kind.String()}
 	}
+	req.setQuery("path", string(r.Path))
 	req.setFlag("create_fork", r.CreateFork)
 	return answer[Written](ctx, c, req)
 }
@@ -63,6 +65,10 @@ func (r *request) setConditions(base, match Token, absent bool) error {
 // Delete implements [Values].
 func (c *Client) Delete(ctx context.Context, r DeleteRequest) (Written, error) {
 	req := request{method: http.MethodDelete, header: make(http.Header, 4)}
+	if r.Recursive && r.Path != "" {
+		return Written{}, invalid("a path is of one key, not of all below a prefix")
+	}
+	req.setQuery("path", string(r.Path))
 	if r.Recursive {
 		req.path = c.forkPath(r.Fork, "kv", "")
 		req.setQuery("prefix", r.Key)

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"encoding"
 	"encoding/base64"
 	"encoding/json"
@@ -106,6 +107,19 @@ func appendTime(b []byte, t time.Time) []byte {
 // appendValueMember appends the member value if v is UTF-8, else value_base64;
 // nothing if v is nil.
 func appendValueMember(b, v []byte) []byte { return appendBytesMember(b, "value", "value_base64", v) }
+
+// appendDocumentMember appends the member document, which is JSON, without
+// space: it stands on one line. Nothing if it is nil.
+func appendDocumentMember(b, document []byte) []byte {
+	if document == nil {
+		return b
+	}
+	to := bytes.NewBuffer(appendName(b, "document"))
+	if err := json.Compact(to, document); err != nil {
+		panic("rpc: a document is not JSON: " + err.Error())
+	}
+	return to.Bytes()
+}
 
 func appendBytesMember(b []byte, text, base string, v []byte) []byte {
 	switch {

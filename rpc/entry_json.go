@@ -17,6 +17,7 @@ func (e *Entry) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "fork", e.Fork)
 	b = appendIDMember(b, "kind", e.Kind)
 	b = appendValueMember(b, e.Value)
+	b = appendDocumentMember(b, e.Document)
 	b = appendBoolMember(b, "deleted", e.Deleted)
 	b = appendIDsMember(b, "heads", e.Heads)
 	b = appendStringMember(b, "token", string(e.Token))
@@ -49,6 +50,7 @@ func (e *Entry) UnmarshalJSON(data []byte) error {
 		Key           string           `json:"key"`
 		Fork          string           `json:"fork"`
 		Kind          kindText         `json:"kind"`
+		Document      json.RawMessage  `json:"document"`
 		Deleted       bool             `json:"deleted"`
 		Heads         []dag.RevisionID `json:"heads"`
 		Token         Token            `json:"token"`
@@ -67,7 +69,7 @@ func (e *Entry) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("read entry: %w", err)
 	}
 	*e = Entry{
-		Key: w.Key, Fork: w.Fork, Kind: w.Kind.is, Value: w.bytes(), Deleted: w.Deleted, Heads: w.Heads, Token: w.Token,
+		Key: w.Key, Fork: w.Fork, Kind: w.Kind.is, Value: w.bytes(), Document: w.Document, Deleted: w.Deleted, Heads: w.Heads, Token: w.Token,
 		RevisionCount: w.RevisionCount, Conflict: w.Conflict, Conflicts: w.Conflicts, Revision: w.Revision.is,
 		Block: w.Block.is, Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Warning: w.Warning,
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+
+	"crush/crdt"
 )
 
 // Code classifies an error for programs: it stands in the JSON error object,
@@ -110,18 +112,22 @@ var (
 	ErrDenied    = &Error{Code: CodeDenied}
 	ErrReadOnly  = &Error{Code: CodeReadOnly}
 	ErrGone      = &Error{Code: CodeGone}
+	ErrUnparsed  = &Error{Code: CodeUnparsed}
 	ErrDamaged   = &Error{Code: CodeDamaged}
 	ErrNoDaemon  = &Error{Code: CodeNoDaemon}
 )
 
 // CodeOf returns the code of an error, CodeInternal if it has none. A deadline
-// that passed is CodeTimeout.
+// that passed is CodeTimeout, a value that does not parse CodeUnparsed.
 func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return CodeTimeout
+	}
+	if _, ok := errors.AsType[*crdt.SyntaxError](err); ok {
+		return CodeUnparsed
 	}
 	return CodeInternal
 }

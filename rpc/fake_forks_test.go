@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"crush/crdt"
 	"crush/dag"
 )
 
@@ -184,7 +185,14 @@ func (f *fake) Diff(_ context.Context, r DiffRequest) iter.Seq2[Difference, erro
 			if change == "" {
 				change = "changed"
 			}
-			if !bytes.Equal(a, b) && !yield(Difference{Key: key, Change: change, A: a, B: b}, nil) {
+			d := Difference{Key: key, Change: change, A: a, B: b}
+			if a != nil {
+				d.KindA = crdt.Bytes
+			}
+			if b != nil {
+				d.KindB = crdt.Bytes
+			}
+			if !bytes.Equal(a, b) && !yield(d, nil) {
 				return
 			}
 		}

@@ -54,7 +54,7 @@ func newFake() *fake {
 func (f *fake) service() Service {
 	return Service{
 		Values: f, Histories: f, Changes: f, Ancestry: f, Node: f,
-		Forks: f, Merges: f, Pointers: f, Resets: f, AncestorForks: f, Series: f,
+		Forks: f, Merges: f, Pointers: f, Resets: f, AncestorForks: f, Series: f, Elements: f, Blames: f,
 		Waits:   f,
 		Metrics: func(w io.Writer) error { _, err := io.WriteString(w, "crush_keys 1\n"); return err },
 	}
@@ -123,7 +123,11 @@ func (f *fake) Get(ctx context.Context, r GetRequest) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	return entryOf(r, h)
+	e, err := entryOf(r, h)
+	if err == nil && r.Path != "" {
+		err = e.cut(r.Path)
+	}
+	return e, err
 }
 
 func entryOf(r GetRequest, h []LogEntry) (Entry, error) {
@@ -179,7 +183,11 @@ func (f *fake) Put(ctx context.Context, r PutRequest) (Written, error) {
 	if err := f.checkLocked(r.KeyRef, r.IfMatch, r.IfAbsent); err != nil {
 		return Written{}, err
 	}
-	return f.writeLocked(r.KeyRef, r.Claim, r.Value, r.Kind, false), nil
+	value, err := f.putLocked(r)
+	if err != nil {
+		return Written{}, err
+	}
+	return f.writeLocked(r.KeyRef, r.Claim, value, r.Kind, false), nil
 }
 
 func (f *fake) Delete(_ context.Context, r DeleteRequest) (Written, error) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 	"unicode/utf8"
+
+	"crush/crdt"
 )
 
 // The bodies of requests whose path or headers say the rest, and lists.
@@ -111,6 +113,8 @@ func (d *Difference) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "change", d.Change)
 	b = appendBytesMember(b, "a", "a_base64", d.A)
 	b = appendBytesMember(b, "b", "b_base64", d.B)
+	b = appendIDMember(b, "a_kind", d.KindA)
+	b = appendIDMember(b, "b_kind", d.KindB)
 	return append(b, '}')
 }
 
@@ -123,13 +127,16 @@ func (d *Difference) UnmarshalJSON(data []byte) error {
 		ABase64 []byte  `json:"a_base64"`
 		B       *string `json:"b"`
 		BBase64 []byte  `json:"b_base64"`
+
+		KindA kindText `json:"a_kind"`
+		KindB kindText `json:"b_kind"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read difference: %w", err)
 	}
 	*d = Difference{
 		Key: w.Key, Change: w.Change,
-		A: valueWire{w.A, w.ABase64}.bytes(), B: valueWire{w.B, w.BBase64}.bytes(),
+		A: valueWire{w.A, w.ABase64}.bytes(), B: valueWire{w.B, w.BBase64}.bytes(), KindA: w.KindA.is, KindB: w.KindB.is,
 	}
 	return nil
 }
@@ -201,14 +208,15 @@ func (w choiceWire) choice() (*[]byte, error) {
 
 // resolutionWire is a Resolution in JSON.
 type resolutionWire struct {
-	Key  string `json:"key"`
-	Side string `json:"side,omitempty"`
+	Key  string    `json:"key"`
+	Path crdt.Path `json:"path,omitempty"`
+	Side string    `json:"side,omitempty"`
 	choiceWire
 }
 
 // MarshalJSON returns an element of the resolutions of a merge's request.
 func (r Resolution) MarshalJSON() ([]byte, error) {
-	return json.Marshal(resolutionWire{r.Key, r.Side, choiceOf(r.Value)})
+	return json.Marshal(resolutionWire{r.Key, r.Path, r.Side, choiceOf(r.Value)})
 }
 
 // UnmarshalJSON reads the form of MarshalJSON, and nothing else.
@@ -216,7 +224,7 @@ func (r *Resolution) UnmarshalJSON(data []byte) error {
 	var w resolutionWire
 	err := decodeExactly(data, &w)
 	if err == nil {
-		*r = Resolution{Key: w.Key, Side: w.Side}
+		*r = Resolution{Key: w.Key, Path: w.Path, Side: w.Side}
 		r.Value, err = w.choice()
 	}
 	if err != nil {
@@ -227,18 +235,19 @@ func (r *Resolution) UnmarshalJSON(data []byte) error {
 
 // resolveWire is a ResolveRequest in JSON.
 type resolveWire struct {
-	Fork   string `json:"fork,omitempty"`
-	Key    string `json:"key,omitempty"`
-	ID     string `json:"id,omitempty"`
-	State  string `json:"state,omitempty"`
-	Take   string `json:"take,omitempty"`
-	Delete bool   `json:"delete,omitempty"`
+	Fork   string    `json:"fork,omitempty"`
+	Key    string    `json:"key,omitempty"`
+	ID     string    `json:"id,omitempty"`
+	Path   crdt.Path `json:"path,omitempty"`
+	State  string    `json:"state,omitempty"`
+	Take   string    `json:"take,omitempty"`
+	Delete bool      `json:"delete,omitempty"`
 	choiceWire
 }
 
 // MarshalJSON returns the body of a request to resolve a conflict.
 func (r ResolveRequest) MarshalJSON() ([]byte, error) {
-	return json.Marshal(resolveWire{r.Fork, r.Key, r.ID, r.State, r.Take, r.Delete, choiceOf(r.Value)})
+	return json.Marshal(resolveWire{r.Fork, r.Key, r.ID, r.Path, r.State, r.Take, r.Delete, choiceOf(r.Value)})
 }
 
 // UnmarshalJSON reads the form of MarshalJSON, and nothing else.
@@ -246,7 +255,7 @@ func (r *ResolveRequest) UnmarshalJSON(data []byte) error {
 	var w resolveWire
 	err := decodeExactly(data, &w)
 	if err == nil {
-		*r = ResolveRequest{KeyRef: KeyRef{w.Fork, w.Key}, ID: w.ID, State: w.State, Take: w.Take, Delete: w.Delete}
+		*r = ResolveRequest{KeyRef: KeyRef{w.Fork, w.Key}, ID: w.ID, Path: w.Path, State: w.State, Take: w.Take, Delete: w.Delete}
 		r.Value, err = w.choice()
 	}
 	if err != nil {

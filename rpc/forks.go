@@ -200,6 +200,8 @@ type Difference struct {
 	Key    string
 	Change string // created, changed, deleted: from A to B
 	A, B   []byte // nil if not there; values in JSON as a, b or a_base64, b_base64
+	// KindA and KindB are zero if not there.
+	KindA, KindB crdt.Kind
 }
 
 // UndoRequest writes again what the keys of a block had before it.

@@ -270,7 +270,7 @@ func TestClientDiffAndPick(t *testing.T) {
 		}
 		got = append(got, d)
 	}
-	if want := []Difference{{"both", "changed", []byte("1"), []byte{0xff}}, {"gone", "deleted", []byte("x"), nil}}; !reflect.DeepEqual(got, want) {
+	if want := []Difference{{"both", "changed", []byte("1"), []byte{0xff}, crdt.Bytes, crdt.Bytes}, {"gone", "deleted", []byte("x"), nil, crdt.Bytes, 0}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
 	for _, err := range c.Diff(ctx, DiffRequest{A: "default@2026-01-01T00:00:00Z", B: "nosuch", Key: "a/"}) {
@@ -388,8 +388,8 @@ func TestListsOfForks(t *testing.T) {
 		t.Errorf("got %s", w.Body)
 	}
 	want(t, call(h, "GET", "/api/v1/diff?a=default&b=b", nil), 200,
-		`{"differences":[{"key":"k1","change":"created","b":"v"},{"key":"k2","change":"created","b":"v"}],"next":"k2"}`)
-	want(t, call(h, "GET", "/api/v1/diff?a=default&b=b&after=k2", nil), 200, `{"differences":[{"key":"k3","change":"created","b":"v"}]}`)
+		`{"differences":[{"key":"k1","change":"created","b":"v","a_kind":"","b_kind":"bytes"},{"key":"k2","change":"created","b":"v","a_kind":"","b_kind":"bytes"}],"next":"k2"}`)
+	want(t, call(h, "GET", "/api/v1/diff?a=default&b=b&after=k2", nil), 200, `{"differences":[{"key":"k3","change":"created","b":"v","a_kind":"","b_kind":"bytes"}]}`)
 	want(t, call(h, "GET", "/api/v1/diff?a=b&b=b", nil), 200, `{"differences":[]}`)
 	if w := call(h, "GET", "/api/v1/diff?a=default&b=b", nil, "Accept", contentLines); lines(w) != 3 {
 		t.Errorf("got %s", w.Body)
@@ -438,6 +438,15 @@ func TestBadForkRequests(t *testing.T) {
 		{"POST", "/resolve", `{"key":"k","take":"a","value":""}`, "only one of take, value and delete"},
 		{"POST", "/resolve", `{"key":"k","take":"a","delete":true}`, "only one of take, value and delete"},
 		{"POST", "/resolve", `{"key":"k","id":"i","take":"a"}`, "at most one of key and id"},
+		{"POST", "/resolve", `{"id":"i","path":"/a","take":"a"}`, "at most one of path and id"},
+		{"POST", "/resolve", `{"key":"k","path":"a","take":"a"}`, "want a leading /"},
+		{"POST", "/resolve", `{"key":"k","path":"","take":"a"}`, "want a leading /"},
+		{"POST", "/merge", merge + `"resolve":[{"key":"k","path":"/a~","side":"a"}]}`, "want ~0 for ~"},
+		{"POST", "/merge", merge + `"resolve":[{"key":"k","path":"/a","side":"a"},{"key":"k","path":"/a/b","side":"b"}]}`, "settled twice"},
+		{"POST", "/merge", merge + `"resolve":[{"key":"k","path":"/a/b","side":"a"},{"key":"k","path":"/a","side":"b"}]}`, "settled twice"},
+		{"POST", "/merge", merge + `"resolve":[{"key":"k","path":"/a","side":"a"},{"key":"k","side":"b"}]}`, "settled twice"},
+		{"POST", "/merge", merge + `"resolve":[{"key":"k","side":"a"},{"key":"k","path":"/a","side":"b"}]}`, "settled twice"},
+		{"POST", "/merge", merge + `"resolve":[{"key":"k","path":"/a","side":"a"}],"reject":["k"]}`, "settled twice"},
 		{"POST", "/resolve", `{"key":"k","state":"","take":"a"}`, `\"state\" is empty`},
 		{"POST", "/resolve", `{"key":"k","state":"a b","take":"a"}`, "state must be"},
 		{"POST", "/resolve", `{"id":"é","take":"a"}`, "id must be"},
@@ -472,6 +481,7 @@ func TestBadForkRequests(t *testing.T) {
 func TestOldService(t *testing.T) {
 	service := newFake().service()
 	service.Forks, service.Merges, service.Pointers, service.Resets, service.AncestorForks, service.Series = nil, nil, nil, nil, nil, nil
+	service.Elements, service.Blames = nil, nil
 	h := NewHandler(HandlerConfig{Service: service})
 	tried := 0
 	for _, r := range routes() {
@@ -479,7 +489,7 @@ func TestOldService(t *testing.T) {
 			continue
 		}
 		tried++
-		target := strings.NewReplacer("{fork}", "default", "{name}", "n").Replace(r.pattern)
+		target := strings.NewReplacer("{fork}", "default", "{name}", "n", "{key...}", "k").Replace(r.pattern)
 		want(t, call(h, r.method, target, strings.NewReader("{}")), 404, "this daemon serves no "+r.noun.name)
 	}
 	if tried < 20 {

@@ -48,7 +48,7 @@ func TestPathTricks(t *testing.T) {
 		{"GET", "/api/v1/forks/default/nothing", 404, "no such route"},
 		{"POST", "/api/v1/status", 405, "it takes GET, HEAD"},
 		{"PATCH", "/api/v1/forks/default/kv/a", 405, "it takes DELETE, GET, HEAD, PUT"},
-		{"GET", "/api/v1/forks/default/kv/a?path=/b", 400, "not known here"},
+		{"GET", "/api/v1/forks/default/info/a?path=/b", 400, "not known here"},
 		{"GET", "/api/v1/forks/default/keys?limit=1&limit=2", 400, "stands twice"},
 		{"GET", "/api/v1/forks/default/keys?limit=0", 400, "1 to 10000"},
 		{"GET", "/api/v1/forks/default/keys?limit=10001", 400, "1 to 10000"},
@@ -120,7 +120,7 @@ func TestKinds(t *testing.T) {
 		{"Content-Type", "application/yaml", "yaml", "application/yaml"},
 		{"Crush-Kind", "set", "set", "application/octet-stream"},
 	} {
-		want(t, call(h, "PUT", target, strings.NewReader("v"), test.header, test.value), 200, "revision")
+		want(t, call(h, "PUT", target, strings.NewReader("1"), test.header, test.value), 200, "revision")
 		w := call(h, "GET", target, nil)
 		if w.Header().Get("Crush-Kind") != test.want || w.Header().Get("Content-Type") != test.content {
 			t.Errorf("%s: got %v", test.value, w.Header())
@@ -418,6 +418,7 @@ func FuzzBodies(f *testing.F) {
 	f.Add([]byte(`{"name":"n","from":"default","filter":{"keys":["k"]},"fork":"default"}`), true)
 	f.Add([]byte(`{"source":"a","into":"b","resolve":[{"key":"k","value":"v"}],"plan":true}`), true)
 	f.Add([]byte(`{"key":"k","take":"a","value_base64":"/w==","revision":"r","prefix":"","to":"t"}`), true)
+	f.Add([]byte(`{"add":["a","\u00e9"],"remove":["b"]}`), true)
 	h := NewHandler(HandlerConfig{Service: newFake().service()})
 	f.Fuzz(func(t *testing.T, body []byte, object bool) {
 		content := contentLines
@@ -427,7 +428,7 @@ func FuzzBodies(f *testing.F) {
 		for _, target := range []string{
 			"/api/v1/forks/default/batch?plan=true", "/api/v1/forks/default/rollback", "/api/v1/members", "/api/v1/join",
 			"/api/v1/forks", "/api/v1/merge", "/api/v1/resolve", "/api/v1/pick", "/api/v1/tags", "/api/v1/aliases",
-			"/api/v1/forks/default/rename", "/api/v1/forks/default/reset", "/api/v1/forks/default/undo",
+			"/api/v1/forks/default/rename", "/api/v1/forks/default/reset", "/api/v1/forks/default/undo", "/api/v1/forks/default/set/k",
 		} {
 			w := call(h, "POST", target, strings.NewReader(string(body)), "Content-Type", content)
 			if w.Code >= 500 || !json.Valid(w.Body.Bytes()) {

@@ -49,6 +49,11 @@ func TestJSONRoundTrips(t *testing.T) {
 		"binary":         Entry{Value: []byte{0xff}, Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
 		"absent":         Entry{Deleted: true, Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
 		"conflict":       testConflict,
+		"document":       Entry{Value: []byte("[1.0, \"é\"]"), Document: []byte(`[1.0,"é"]`), Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
+		"null":           Entry{Value: []byte("null"), Document: []byte("null"), Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
+		"counted":        Counted{Written: written, Total: "-12345678901234567890"},
+		"blame of field": BlameLine{Path: "/a/b", Value: []byte("1"), Revision: testRev, Block: dag.BlockID{3}, Node: "n", Author: "a", Time: testTime, Message: "m"},
+		"blame of line":  BlameLine{Line: 2, Value: []byte{0xff}},
 		"no base":        Conflict{Sides: []Side{testSide}},
 		"deleted base":   Conflict{Sides: []Side{testSide}, Base: &Base{Deleted: true}},
 		"side":           testSide,
@@ -78,13 +83,13 @@ func TestJSONRoundTrips(t *testing.T) {
 		"fork":           ForkInfo{ID: dag.ForkID{1}, Name: "n~1", Labels: []string{"n"}, Deleted: true, Clash: true, From: []ForkSource{{Fork: dag.ForkID{2}, Name: "f", Filter: &Filter{Keys: []string{"k"}, Scopes: []string{"a/**"}, SkipKeys: []string{"s"}, Skips: []string{"*"}}, Creation: true}}},
 		"new fork":       ForkInfo{Labels: []string{}, From: []ForkSource{}},
 		"fork request":   ForkRequest{Name: "n", From: "f", At: "t", Filter: &Filter{Keys: []string{"k"}}},
-		"merge request":  MergeRequest{Source: "a", Into: "b", OnConflict: OnConflictLWW, Resolve: []Resolution{{Key: "k", Side: "a"}, {Key: "l", Value: new([]byte("<v>"))}, {Key: "m", Value: &[]byte{0xff}}, {Key: "n", Value: &[]byte{}}}, Skip: []string{"s"}, Reject: []string{"r"}, Plan: true, Apply: "p"},
+		"merge request":  MergeRequest{Source: "a", Into: "b", OnConflict: OnConflictLWW, Resolve: []Resolution{{Key: "k", Path: "/a", Side: "a"}, {Key: "l", Value: new([]byte("<v>"))}, {Key: "m", Value: &[]byte{0xff}}, {Key: "n", Value: &[]byte{}}}, Skip: []string{"s"}, Reject: []string{"r"}, Plan: true, Apply: "p"},
 		"merged":         Merged{Plan: "p", Source: "a", Into: "b", Clean: []MergedKey{{"k", "created"}}, Skipped: []string{"s"}, Unmatched: []string{"u"}, Conflicts: []Conflict{testConflict}, Settled: []MergedKey{{"l", "same"}}, Overrides: []string{"o"}, Applied: true, Unchanged: true, Block: &dag.BlockID{3}},
-		"resolve":        ResolveRequest{KeyRef: KeyRef{"f", "k"}, ID: "i", State: "s", Take: "a", Value: new([]byte("v")), Delete: true},
+		"resolve":        ResolveRequest{KeyRef: KeyRef{"f", "k"}, ID: "i", Path: "/a", State: "s", Take: "a", Value: new([]byte("v")), Delete: true},
 		"resolve binary": ResolveRequest{ID: "i", Value: &[]byte{0xff}},
 		"resolve empty":  ResolveRequest{ID: "i", Value: &[]byte{}},
 		"pick":           PickRequest{Revision: "r", Into: "f"},
-		"difference":     Difference{Key: "k", Change: "changed", A: []byte{}, B: []byte{0xff}},
+		"difference":     Difference{Key: "k", Change: "changed", A: []byte{}, B: []byte{0xff}, KindA: crdt.Bytes, KindB: crdt.JSON},
 		"created":        Difference{Key: "k", Change: "created", B: []byte("b")},
 		"reset":          Reset{Written: written, Changed: []MergedKey{{"k", "changed"}}, Plan: true},
 		"tag":            PointerInfo{Name: "n", Cut: []dag.BlockID{{1}}, Time: testTime, Node: "n", Author: "a", Message: "m", Clash: true},
@@ -121,6 +126,16 @@ func TestJSONForms(t *testing.T) {
 			`{"cursor":"c","type":"put","fork":"f","key":"k","kind":"bytes","value_base64":"/w==","token":"t","revision":"","block":"",` +
 				`"last":true,"node":"n","author":"a","time":"2026-01-02T03:04:05.678Z"}`,
 		},
+		"document": {
+			Entry{Key: "k", Kind: crdt.JSON, Value: []byte("{\"a\": 1}\n"), Document: []byte("{\"a\": 1}\n"), Heads: []dag.RevisionID{}},
+			`{"key":"k","fork":"","kind":"json","value":"{\"a\": 1}\n","document":{"a":1},"deleted":false,"heads":[],"token":"","revision_count":0,` +
+				`"conflict":false,"conflicts":[],"revision":"","block":"","node":"","author":"","time":null,"message":""}`,
+		},
+		"counted": {Counted{Total: "3"}, `{"revision":"","block":"","heads":[],"token":"","conflict":false,"total":"3"}`},
+		"blame": {
+			BlameLine{Path: "/a", Value: []byte("1"), Time: testTime},
+			`{"path":"/a","value":"1","revision":"","block":"","node":"","author":"","time":"2026-01-02T03:04:05.678Z","message":""}`,
+		},
 		"nothing written": {Written{}, `{"revision":"","block":"","heads":[],"token":"","conflict":false}`},
 		"log entry": {
 			LogEntry{Key: "k", Time: testTime.In(time.FixedZone("", 3600)).Add(999 * time.Microsecond)},
@@ -139,7 +154,7 @@ func TestJSONForms(t *testing.T) {
 			Merged{Plan: "p", Source: "a", Into: "b"},
 			`{"plan":"p","source":"a","into":"b","clean":[],"skipped":[],"conflicts":[],"settled":[],"overrides":[],"applied":false}`,
 		},
-		"difference": {Difference{Key: "k", Change: "changed", A: []byte("a"), B: []byte{0xff}}, `{"key":"k","change":"changed","a":"a","b_base64":"/w=="}`},
+		"difference": {Difference{Key: "k", Change: "changed", A: []byte("a"), B: []byte{0xff}}, `{"key":"k","change":"changed","a":"a","b_base64":"/w==","a_kind":"","b_kind":""}`},
 		"reset":      {Reset{}, `{"revision":"","block":"","heads":[],"token":"","conflict":false,"changed":[]}`},
 		"tag":        {PointerInfo{Name: "n", Time: testTime.Add(time.Microsecond)}, `{"name":"n","time":"2026-01-02T03:04:05.678Z"}`},
 		"claims go in headers": {
@@ -191,7 +206,7 @@ func FuzzUnmarshal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, v := range []any{
 			new(Entry), new(LogEntry), new(Event), new(Written), new(RolledBack), new(Info), new(Shown), new(Applied), new(Status), new(Joined), new(File),
-			new(ForkInfo), new(ForkRequest), new(MergeRequest), new(Merged), new(ResolveRequest), new(Difference), new(Reset), new(PointerInfo),
+			new(ForkInfo), new(ForkRequest), new(MergeRequest), new(Merged), new(ResolveRequest), new(Difference), new(Reset), new(PointerInfo), new(Counted), new(BlameLine),
 		} {
 			if json.Unmarshal(data, v) != nil {
 				continue

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 
@@ -14,13 +15,16 @@ func (x *exchange) getRequest() (GetRequest, error) {
 		return r, err
 	}
 	r.Rev, r.At, r.After = Ref(x.query.Get("rev")), x.query.Get("at"), x.query.Get("after")
+	var err error
+	if r.Path, err = x.path(); err != nil {
+		return r, err
+	}
 	if r.After == "" && x.query.Has("after") {
 		return r, invalid("after is empty: the block to wait for")
 	}
 	if r.Rev != "" && r.At != "" {
 		return r, invalid("at most one of rev and at can be asked for")
 	}
-	var err error
 	if r.Meta, err = x.flag("meta"); err != nil {
 		return r, err
 	}
@@ -34,7 +38,8 @@ func (x *exchange) getKV() error {
 	if err != nil {
 		return err
 	}
-	r.Bare = true // what is left out stands in no header
+	// What is left out stands in no header; the document says what a part is.
+	r.Bare = r.Path == ""
 	entry, err := x.Service.Values.Get(x.r.Context(), r)
 	if err != nil {
 		return err
@@ -48,7 +53,16 @@ func (x *exchange) getKV() error {
 		x.writeHeader(http.StatusNotModified)
 		return nil
 	}
-	return x.writeBody(http.StatusOK, contentOf(entry.Kind), entry.Value)
+	return x.writeBody(http.StatusOK, contentOfEntry(&entry), entry.Value)
+}
+
+// contentOfEntry is the content type of what was read: a string that is a part
+// of a document is text.
+func contentOfEntry(e *Entry) string {
+	if len(e.Document) > 0 && e.Document[0] == '"' && !bytes.Equal(e.Document, e.Value) {
+		return contentText
+	}
+	return contentOf(e.Kind)
 }
 
 // entryHeaders sets the headers of a read.
@@ -103,12 +117,16 @@ func (x *exchange) putKV() error {
 	if err != nil {
 		return err
 	}
+	path, err := x.path()
+	if err != nil {
+		return err
+	}
 	value, err := x.readValue()
 	if err != nil {
 		return err
 	}
 	written, err := x.Service.Values.Put(x.r.Context(), PutRequest{
-		KeyRef: x.keyRef(), Claim: claim, Value: value, Kind: kind,
+		KeyRef: x.keyRef(), Claim: claim, Value: value, Kind: kind, Path: path,
 		Base: when.base, IfMatch: when.match, IfAbsent: when.absent, CreateFork: create,
 	})
 	if err != nil {
@@ -144,8 +162,12 @@ func (x *exchange) delete(recursive bool) error {
 	if when.absent {
 		return invalid("If-None-Match makes no sense for a delete")
 	}
+	path, err := x.path()
+	if err != nil {
+		return err
+	}
 	written, err := x.Service.Values.Delete(x.r.Context(), DeleteRequest{
-		KeyRef: x.keyRef(), Claim: claim, Base: when.base, IfMatch: when.match, Recursive: recursive,
+		KeyRef: x.keyRef(), Claim: claim, Base: when.base, IfMatch: when.match, Recursive: recursive, Path: path,
 	})
 	if err != nil {
 		return err
@@ -154,7 +176,10 @@ func (x *exchange) delete(recursive bool) error {
 }
 
 // writeWritten answers a write of one key.
-func (x *exchange) writeWritten(w *Written) error {
+func (x *exchange) writeWritten(w *Written) error { return x.answerWrite(w, w.appendJSON) }
+
+// answerWrite answers a write of one key with what fill appends.
+func (x *exchange) answerWrite(w *Written, fill func(b []byte) []byte) error {
 	tag := `"` + string(w.Token) + `"`
 	values := [...]string{tag, tag[1 : len(tag)-1], idText(w.Revision), idText(w.Block)}
 	header := x.w.Header()
@@ -169,11 +194,11 @@ func (x *exchange) writeWritten(w *Written) error {
 		header[headerBlock] = values[3:4:4]
 	}
 	if !x.wait.IsZero() {
-		if err := x.awaitHeld(w, w.appendJSON(nil)); err != nil {
+		if err := x.awaitHeld(w, fill(nil)); err != nil {
 			return err
 		}
 	}
-	return x.writeJSON(http.StatusOK, w.appendJSON)
+	return x.writeJSON(http.StatusOK, fill)
 }
 
 // getEntry answers with everything that is known of a key, as JSON. A key

@@ -130,7 +130,7 @@ func (x *exchange) given(name string) (value string, given bool) {
 
 // neverEmpty are the query parameters whose empty value would mean that they
 // are not there: the newest value is not what ?rev= asks for.
-var neverEmpty = []string{"after_block", "at", "expect", "fork", "rev", "since"}
+var neverEmpty = []string{"after_block", "at", "by", "expect", "fork", "path", "rev", "since"}
 
 // flag reads a query parameter that is true or false.
 func (x *exchange) flag(name string) (bool, error) {

@@ -19,6 +19,7 @@ var parameters = map[string]string{
 	"at":          "Read the view at an RFC 3339 time, or at a block's CID or its distinctive part.",
 	"author":      "Only revisions of this author.",
 	"b":           "As a: what to compare it with.",
+	"by":          "What to add to the counter; 1 if not given.",
 	"bare":        "true: leave block, node, author and message out, which is faster.",
 	"create_fork": "true: name the fork into being if it does not exist.",
 	"expect":      "Only if the alias points at this fork, else 412.",
@@ -29,6 +30,7 @@ var parameters = map[string]string{
 	"limit":       "The most elements; 1,000 if not given (lines: all), at most 10,000.",
 	"meta":        "true: leave values out.",
 	"node":        "Only revisions of this node.",
+	"path":        "A place in a json or yaml: / and the name of a member for each step down, in which ~1 stands for / and ~0 for ~; [ID] is an element of a keyed list. / is all of it.",
 	"plan":        "true: only say what would be written.",
 	"prefix":      "Only keys that begin with it.",
 	"progress":    "true: say in lines of their own how far it is.",
@@ -123,6 +125,7 @@ func parameter(name, in string) object {
 // lineSchemas are the elements of the lists that can also come as lines.
 var lineSchemas = map[string]string{
 	"Entries": "Entry", "Log": "LogEntry", "Events": "Event", "Fault": "Fault", "Conflicts": "Conflict", "Differences": "Difference",
+	"Blame":       "BlameLine",
 	"SeriesEntry": "SeriesEntry",
 }
 
@@ -160,18 +163,23 @@ func schemas() object {
 		}, "plan": reference("Merged"), "written": object{"type": "object"}}},
 		"Conflicts":   listSchema("conflicts", reference("Conflict")),
 		"Differences": listSchema("differences", reference("Difference")),
-		"Forks":       wholeSchema("forks", reference("Fork")),
-		"Tags":        wholeSchema("tags", reference("Pointer")),
-		"Aliases":     wholeSchema("aliases", reference("Pointer")),
-		"Keys":        listSchema("keys", object{"type": "string"}),
-		"Entries":     listSchema("entries", reference("Entry")),
-		"Log":         listSchema("log", reference("LogEntry")),
-		"Peers":       object{"type": "object", "properties": object{"peers": arraySchema(reference("Peer")), "zones": arraySchema(reference("Zone"))}},
-		"Members":     wholeSchema("members", reference("Member")),
-		"Events":      object{"type": "object", "properties": object{"events": arraySchema(reference("Event")), "cursor": object{"type": "string"}}},
-		"Shown":       object{"type": "object", "properties": object{"revision": reference("LogEntry"), "block": reference("Block"), "conflict": reference("Conflict")}},
-		"OpenSeries":  object{"type": "object", "required": []string{"prefix"}, "properties": object{"prefix": object{"type": "string"}}},
-		"Rollback":    object{"type": "object", "required": []string{"key", "to"}, "properties": object{"key": object{"type": "string"}, "to": object{"type": "string"}, "plan": object{"type": "boolean"}}},
+		"ElementsChange": object{"type": "object", "properties": object{
+			"add": arraySchema(object{"type": "string"}), "remove": arraySchema(object{"type": "string"}),
+		}},
+		"Forks":      wholeSchema("forks", reference("Fork")),
+		"Tags":       wholeSchema("tags", reference("Pointer")),
+		"Aliases":    wholeSchema("aliases", reference("Pointer")),
+		"Elements":   listSchema("elements", object{"type": "string"}),
+		"Blame":      listSchema("blame", reference("BlameLine")),
+		"Keys":       listSchema("keys", object{"type": "string"}),
+		"Entries":    listSchema("entries", reference("Entry")),
+		"Log":        listSchema("log", reference("LogEntry")),
+		"Peers":      object{"type": "object", "properties": object{"peers": arraySchema(reference("Peer")), "zones": arraySchema(reference("Zone"))}},
+		"Members":    wholeSchema("members", reference("Member")),
+		"Events":     object{"type": "object", "properties": object{"events": arraySchema(reference("Event")), "cursor": object{"type": "string"}}},
+		"Shown":      object{"type": "object", "properties": object{"revision": reference("LogEntry"), "block": reference("Block"), "conflict": reference("Conflict")}},
+		"OpenSeries": object{"type": "object", "required": []string{"prefix"}, "properties": object{"prefix": object{"type": "string"}}},
+		"Rollback":   object{"type": "object", "required": []string{"key", "to"}, "properties": object{"key": object{"type": "string"}, "to": object{"type": "string"}, "plan": object{"type": "boolean"}}},
 		"Batch": object{"type": "object", "properties": object{
 			"files": arraySchema(reference("File")), "prefix": object{"type": "string"}, "prune": object{"type": "boolean"}, "plan": object{"type": "boolean"},
 		}},
@@ -183,6 +191,7 @@ func schemas() object {
 		}
 		out[name] = shape
 	}
+	out["Entry"].(object)["properties"].(object)["document"] = object{"description": "The value of a json or yaml, parsed."}
 	return out
 }
 

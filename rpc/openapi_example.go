@@ -26,12 +26,14 @@ func schemaExamples() map[string][]any {
 	lag := &Lag{Since: when}
 	peer, zone := PeerStatus{Addresses: []string{""}, LastSeen: when, Lag: lag}, ZoneStatus{Lag: lag}
 	all := map[string][]any{
-		"Entry":      {entry, Entry{Value: raw}},
+		"Entry":      {entry, Entry{Value: raw, Document: []byte("null")}},
 		"Conflict":   {entry.Conflicts[0]},
 		"LogEntry":   {line, LogEntry{Value: raw}},
 		"Event":      {Event{Value: text, Time: when}, Event{Value: raw}},
 		"File":       {File{Value: text}, File{Value: raw}},
 		"Written":    {written},
+		"Counted":    {Counted{Written: written}},
+		"BlameLine":  {BlameLine{Path: "/", Line: 1, Value: text, Time: when}, BlameLine{Value: raw}},
 		"RolledBack": {RolledBack{Written: written, Plan: true}},
 		"Info":       {Info{Kind: crdt.Bytes, Heads: rev, First: when, Last: when}},
 		"Block":      {BlockInfo{Prev: "p", Deps: []dag.BlockID{{}}, Time: when, Author: "a", Message: "m", Ops: []string{""}, Operations: []Operation{op}, Revisions: []LogEntry{line}}},
@@ -86,14 +88,14 @@ func forkExamples(conflict Conflict, written Written) map[string][]any {
 		"ResetAnswer":  {Reset{Written: written, Changed: keys, Plan: true}},
 		"Merge": {MergeRequest{
 			OnConflict: OnConflictFail, Skip: []string{""}, Reject: []string{""}, Plan: true, Apply: "p",
-			Resolve: []Resolution{{Side: "a", Value: &text}},
+			Resolve: []Resolution{{Path: "/", Side: "a", Value: &text}},
 		}},
 		"Merged": {Merged{
 			Clean: keys, Skipped: []string{""}, Unmatched: []string{""}, Conflicts: []Conflict{conflict}, Settled: keys, Overrides: []string{""},
 			Unchanged: true, Block: new(dag.BlockID),
 		}},
 		"Resolve": {
-			ResolveRequest{KeyRef: KeyRef{"f", "k"}, ID: "i", State: "s", Take: "a", Value: &text, Delete: true},
+			ResolveRequest{KeyRef: KeyRef{"f", "k"}, ID: "i", Path: "/", State: "s", Take: "a", Value: &text, Delete: true},
 			ResolveRequest{Value: &raw},
 		},
 	}

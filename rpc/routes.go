@@ -43,7 +43,8 @@ var (
 // routes is the table of the native API.
 func routes() []route {
 	return waitingRoutes(slices.Concat(
-		keyRoutes(), historyRoutes(), changeRoutes(), forkRoutes(), mergeRoutes(), pointerRoutes(), resetRoutes(), archiveRoutes(), seriesRoutes(), nodeRoutes(),
+		keyRoutes(), elementRoutes(), historyRoutes(), changeRoutes(), forkRoutes(), mergeRoutes(), pointerRoutes(), resetRoutes(), archiveRoutes(), seriesRoutes(),
+		nodeRoutes(),
 	))
 }
 
@@ -51,19 +52,19 @@ func keyRoutes() []route {
 	return []route{
 		{
 			method: "GET", pattern: forkPath + "/kv/{key...}", id: "get", serve: (*exchange).getKV,
-			summary: "The value's bytes. 404 with an ETag if the key is not there.",
-			query:   []string{"rev", "at", "after"}, headers: []string{"If-None-Match", headerTimeout}, answers: []string{contentBytes},
+			summary: "The value's bytes. 404 with an ETag if the key is not there. With path, what stands there in a json or yaml: a string as its text, anything else in the notation of the kind; 404 if nothing does.",
+			query:   []string{"rev", "at", "after", "path"}, headers: []string{"If-None-Match", headerTimeout}, answers: []string{contentBytes},
 		},
 		{
 			method: "PUT", pattern: forkPath + "/kv/{key...}", id: "put", serve: (*exchange).putKV,
-			summary: "Writes a value; the body is its bytes. If-Match and If-None-Match: * decide on this node.",
-			query:   []string{"create_fork"}, headers: append([]string{headerKind, "If-None-Match"}, condHeaders...),
+			summary: "Writes a value; the body is its bytes. If-Match and If-None-Match: * decide on this node. With path, only what stands there in a json or yaml: the body is in the notation of the kind, or, as text/plain, a string as such. 422 with line and column if it does not parse.",
+			query:   []string{"create_fork", "path"}, headers: append([]string{headerKind, "If-None-Match"}, condHeaders...),
 			body: contentBytes, answers: jsonAnswer, schema: "Written",
 		},
 		{
 			method: "DELETE", pattern: forkPath + "/kv/{key...}", id: "delete", serve: (*exchange).deleteKV,
-			summary: "Deletes a key. Deleting nothing writes nothing.",
-			headers: condHeaders, answers: jsonAnswer, schema: "Written",
+			summary: "Deletes a key, or, with path, what stands there in a json or yaml. Deleting nothing writes nothing.",
+			query:   []string{"path"}, headers: condHeaders, answers: jsonAnswer, schema: "Written",
 		},
 		{
 			method: "GET", pattern: forkPath + "/kv", id: "list", serve: (*exchange).listKV,
@@ -78,7 +79,7 @@ func keyRoutes() []route {
 		{
 			method: "GET", pattern: forkPath + "/entry/{key...}", id: "entry", serve: (*exchange).getEntry,
 			summary: "Everything that is known of a key, also of one that is not there.",
-			query:   []string{"rev", "at", "after", "meta", "bare"}, headers: []string{headerTimeout}, answers: jsonAnswer, schema: "Entry",
+			query:   []string{"rev", "at", "after", "path", "meta", "bare"}, headers: []string{headerTimeout}, answers: jsonAnswer, schema: "Entry",
 		},
 		{
 			method: "GET", pattern: forkPath + "/keys", id: "keys", serve: (*exchange).listKeys,

@@ -13,6 +13,8 @@ var (
 	resetsNoun   = &noun{"resets", func(s *Service) any { return s.Resets }}
 	archivesNoun = &noun{"archives", func(s *Service) any { return s.Archives }}
 	seriesNoun   = &noun{"series", func(s *Service) any { return s.Series }}
+	elementsNoun = &noun{"counters and sets", func(s *Service) any { return s.Elements }}
+	blamesNoun   = &noun{"blame", func(s *Service) any { return s.Blames }}
 )
 
 // check returns an error if the service has no such noun.
@@ -78,7 +80,7 @@ func mergeRoutes() []route {
 		},
 		{
 			method: "POST", pattern: "/api/v1/resolve", id: "resolve", serve: (*exchange).postResolve,
-			summary: "Settles a conflict, named by its key or id, by taking a side, by a value, or by deleting.",
+			summary: "Settles a conflict, named by its key, by its key and path, or by its id, by taking a side, by a value, or by deleting. Without a path all conflicts of the key.",
 			headers: writeHeaders, body: "Resolve", answers: jsonAnswer, schema: "Written",
 		},
 		{

@@ -8,6 +8,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"crush/crdt"
 )
 
 // postMerge plans or does a merge; one that stops answers its error and the
@@ -66,20 +68,27 @@ func (x *exchange) checkMerge(r *MergeRequest) error {
 		return invalid("on_conflict must be fail, keep, ours, theirs or lww, not " + quote(string(r.OnConflict)))
 	}
 	settled := make(map[string]bool, len(r.Resolve)+len(r.Reject))
+	paths := make(map[string][]crdt.Path)
 	for i := range r.Resolve {
-		if err := x.checkResolution(&r.Resolve[i]); err != nil {
+		s := &r.Resolve[i]
+		if err := x.checkResolution(s); err != nil {
 			return err
 		}
-		if key := r.Resolve[i].Key; settled[key] {
-			return invalid("the key " + quote(key) + " is settled twice")
+		twice := func(p crdt.Path) bool { return s.Path == "" || p.Within(s.Path) || s.Path.Within(p) }
+		if settled[s.Key] || slices.ContainsFunc(paths[s.Key], twice) {
+			return invalid("the key " + quote(s.Key) + " is settled twice")
 		}
-		settled[r.Resolve[i].Key] = true
+		if s.Path == "" {
+			settled[s.Key] = true
+		} else {
+			paths[s.Key] = append(paths[s.Key], s.Path)
+		}
 	}
 	for _, key := range r.Reject {
 		if err := checkKey(key); err != nil {
 			return invalid("reject: " + err.Error())
 		}
-		if settled[key] {
+		if settled[key] || paths[key] != nil {
 			return invalid("the key " + quote(key) + " is settled twice")
 		}
 		settled[key] = true
@@ -143,6 +152,8 @@ func (x *exchange) checkResolve(r *ResolveRequest) error {
 		return invalid("key is missing: the key in conflict, or id, that of the conflict")
 	case r.ID != "" && r.Key != "":
 		return invalid("at most one of key and id can be given")
+	case r.ID != "" && r.Path != "":
+		return invalid("at most one of path and id can be given")
 	case !isWord(r.ID):
 		return invalid("id must be that of a conflict, not " + quote(r.ID))
 	case !isWord(r.State):
