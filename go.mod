@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/fxamacker/cbor/v2 v2.9.6
+	github.com/goccy/go-yaml v1.19.2
 	github.com/ipfs/go-cid v0.6.2
 	github.com/ipfs/go-ds-leveldb v0.5.3
 	github.com/ipld/go-ipld-prime v0.24.0

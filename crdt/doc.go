@@ -3,8 +3,8 @@
 // it is served. It implements algorithm m1 of the model.
 //
 // Everything here is a pure function of its arguments. There is no I/O, no
-// clock, no goroutine and no state, and the standard library is all that is
-// imported. The package knows nothing of blocks, signatures or storage: its
+// clock, no goroutine and no state. Beside the standard library only a parser
+// of YAML is imported. The package knows nothing of blocks, signatures or storage: its
 // ids are opaque bytes that the caller converts from its own.
 //
 // # Reading
@@ -92,6 +92,29 @@
 // taken. Paths are ordered by their segments, and segments by their bytes, so
 // that what is within a path is contiguous.
 //
+// # JSON and YAML
+//
+// JSON is that of RFC 8259, in UTF-8 without a byte order mark. Names that are
+// there twice, also by different escapes, and surrogates without their other
+// half are refused.
+//
+// YAML is read by the core schema of version 1.2, whatever a %YAML directive
+// says: yes, on and 1:30 are strings, 0o17 and 0x1f are integers, 0777 is 777. A
+// text has the value that JSON would have:
+//
+//   - The names of a mapping are strings. A key that is a plain scalar is its
+//     text, and so 1 and "1" are the same name. Other keys are refused, and so
+//     are names that are there twice.
+//   - Aliases are what their anchors stand for.
+//   - A plain key << brings the members of a mapping, or of each of a list of
+//     them, that the mapping does not have itself; of several the first counts.
+//   - .inf and .nan have no exact value and are refused. So are all tags but
+//     !!str, !!int, !!float, !!bool, !!null, !!map, !!seq and !, where they fit
+//     what they stand at.
+//   - A text with several documents is a stream. Documents with nothing in them
+//     are no elements of it, and if it has only one that has, and that has no
+//     identity, the stream is that document. An empty text is null.
+//
 // # Canonical content
 //
 // A [Sum] of a leaf is the SHA-256 of its canonical JSON: no space, members in
@@ -111,7 +134,11 @@
 //
 // A text of more than 4 MiB, objects and lists nested deeper than 500, and
 // leaves whose paths have more than 32 MiB in sum are no document, on every
-// node alike.
+// node alike. Nor is a YAML stream with a document of more than 1 MiB, or of
+// more than 20000 dashes, colons, commas and question marks that are marks of
+// YAML, or more than 60000 of them in all documents; or one that has more than
+// 16 MiB when its aliases are written out, of scalars and names in bytes, and 8
+// for every node.
 //
 // # Payloads
 //

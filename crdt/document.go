@@ -50,6 +50,7 @@ type Warning struct {
 type node struct {
 	leaf     Leaf
 	children []child
+	source   *value // in the text that a tree is rendered like, else nil
 }
 
 type child struct {
@@ -86,6 +87,8 @@ func parseValue(kind Kind, text string) (value, error) {
 	switch kind {
 	case JSON:
 		return parseJSON(text)
+	case YAML:
+		return parseYAML(text)
 	}
 	panic("crdt: parse a document of the kind " + kind.String())
 }
@@ -93,6 +96,7 @@ func parseValue(kind Kind, text string) (value, error) {
 // builder makes the tree of a value.
 type builder struct {
 	rules    listRules
+	sources  bool // whether nodes get their source
 	warnings []Warning
 	paths    int // the sum of the lengths of the leaves' paths
 }
@@ -100,24 +104,34 @@ type builder struct {
 // build returns the tree of v. It stops short once the
 // paths are too long.
 func (b *builder) build(v *value, at trail) *node {
+	n := &node{}
+	if b.sources {
+		n.source = v
+	}
 	if b.paths > maxPaths {
-		return &node{}
+		return n
 	}
 	if v.container != nil {
-		children := b.children(v, at)
-		if len(children) > 0 {
-			slices.SortFunc(children, compareChildren)
-			return &node{children: children}
-		}
+		n.children = b.children(v, at)
+		slices.SortFunc(n.children, compareChildren)
 	}
-	b.paths += len(at)
-	return &node{leaf: leafOf(v)}
+	if n.children == nil && v.container != nil && v.form == streamForm && len(v.items) == 1 {
+		return b.build(&v.items[0], at) // nothing tells it from the document alone
+	}
+	if n.children == nil {
+		b.paths += len(at)
+		n.leaf = leafOf(v)
+	}
+	return n
 }
 
 // children returns none for what is a leaf.
 func (b *builder) children(v *value, at trail) []child {
 	if v.form != objectForm {
 		return b.elements(v, at)
+	}
+	if len(v.members) == 0 {
+		return nil
 	}
 	children := make([]child, len(v.members))
 	for i := range v.members {
@@ -143,6 +157,9 @@ func (b *builder) elements(v *value, at trail) []child {
 		if schema == SetList {
 			b.paths += len(at) + len(segment)
 			children[i] = child{segment, &node{leaf: leafOf(&v.items[i])}}
+			if b.sources {
+				children[i].node.source = &v.items[i]
+			}
 		} else {
 			children[i] = child{segment, b.build(&v.items[i], at.child(segment))}
 		}

@@ -49,6 +49,14 @@ func (p *jsonParser) document() value {
 
 func (p *jsonParser) value() value {
 	p.space()
+	from := p.at
+	v := p.bare()
+	v.from, v.to = int32(from), int32(p.at)
+	return v
+}
+
+// bare returns a value without its place.
+func (p *jsonParser) bare() value {
 	switch c := p.peek(); {
 	case p.problem != "":
 	case c == '{':
@@ -94,7 +102,7 @@ func (p *jsonParser) object() value {
 			return
 		}
 		p.at++
-		v.members = append(v.members, member{name, p.value()})
+		v.members = append(v.members, member{name, p.value(), int32(at)})
 	})
 	return v
 }

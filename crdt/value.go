@@ -13,7 +13,7 @@ type form uint8
 const (
 	objectForm form = iota
 	listForm
-	streamForm // the documents of a YAML stream that has more than one
+	streamForm // a YAML stream with more than one "---"
 )
 
 // value is a document as its text has it, before lists are keyed: in the
@@ -21,18 +21,41 @@ const (
 type value struct {
 	scalar     string // JSON, as the author spelled it; "" for a container
 	*container        // nil for a scalar
+	span
 }
 
 type container struct {
 	form    form
 	members []member
 	items   []value
+
+	// dashes are the places of the items of a block sequence, merges those of
+	// the keys << of a mapping.
+	dashes, merges []int32
 }
 
 type member struct {
 	name  string
 	value value
+	at    int32 // the place of the name; -1 if a key << brought the member
 }
+
+// span is the place of a value in its text. The end of a block is not known:
+// there to is 0.
+type span struct {
+	from, to int32
+	style    style
+}
+
+// style is how a value is written in YAML.
+type style uint8
+
+const (
+	plainStyle style = iota // and all of JSON
+	quotedStyle
+	blockStyle
+	aliasStyle
+)
 
 // member returns the value of the member called name of an object, or nil.
 func (v *value) member(name string) *value {
