@@ -42,6 +42,11 @@
 // View is the only place that chooses rules by kind, and so kinds are no
 // interface to be implemented elsewhere.
 //
+// # Texts in conflict
+//
+// The view of a text is one side or the other. [MergeLines] makes a proposal of
+// both, for who settles a conflict; it has no part in any read.
+//
 // # Conflict ids and states
 //
 // A [ConflictID] is the first 20 bytes of the SHA-256 of, in this order:
