@@ -142,7 +142,7 @@
 // node alike. Nor is a YAML stream with a document of more than 1 MiB, or of
 // more than 20000 dashes, colons, commas and question marks that are marks of
 // YAML, or more than 60000 of them in all documents; or one that has more than
-// 16 MiB when its aliases are written out, of scalars and names in bytes, and 8
+// 16 MiB when its aliases are written out, of scalars and names in bytes, and 64
 // for every node.
 //
 // # Payloads

@@ -99,6 +99,7 @@ type builder struct {
 	sources  bool // whether nodes get their source
 	warnings []Warning
 	paths    int // the sum of the lengths of the leaves' paths
+	buf      []byte
 }
 
 // build returns the tree of v. It stops short once the
@@ -120,9 +121,19 @@ func (b *builder) build(v *value, at trail) *node {
 	}
 	if n.children == nil {
 		b.paths += len(at)
-		n.leaf = leafOf(v)
+		n.leaf = b.leaf(v)
 	}
 	return n
+}
+
+func (b *builder) leaf(v *value) Leaf {
+	b.buf = v.appendCanonical(b.buf[:0])
+	l := Leaf{sha256.Sum256(b.buf), v.scalar}
+	if v.container != nil {
+		b.buf = v.appendCompact(b.buf[:0])
+		l.JSON = string(b.buf)
+	}
+	return l
 }
 
 // children returns none for what is a leaf.
@@ -156,7 +167,7 @@ func (b *builder) elements(v *value, at trail) []child {
 	for i, segment := range segments {
 		if schema == SetList {
 			b.paths += len(at) + len(segment)
-			children[i] = child{segment, &node{leaf: leafOf(&v.items[i])}}
+			children[i] = child{segment, &node{leaf: b.leaf(&v.items[i])}}
 			if b.sources {
 				children[i].node.source = &v.items[i]
 			}
@@ -458,7 +469,7 @@ func emptyNode(list bool) *node {
 	if list {
 		v.form = listForm
 	}
-	return &node{leaf: leafOf(&v)}
+	return &node{leaf: new(builder).leaf(&v)}
 }
 
 // Lists returns the schemas by which d's keyed lists are read, in ascending

@@ -27,7 +27,8 @@ func (d *Document) Render(kind Kind, like []byte) ([]byte, error) {
 	}
 	lists := d.Lists()
 	old, text := d.parseLike(kind, string(like), lists)
-	l := arrange(d.root, old)
+	a := arranger{make(map[*container]Sum)}
+	l := a.arrange(d.root, old)
 	if l.form == listForm && l.container() && d.root.isStream(old) {
 		l.form = streamForm
 	}
@@ -100,14 +101,40 @@ type layout struct {
 
 func (l *layout) container() bool { return l.scalar == "" }
 
+// arranger makes layouts. It remembers the sums of containers, so that each is
+// looked through once.
+type arranger struct{ sums map[*container]Sum }
+
+// sum returns what is equal for equal values.
+func (a *arranger) sum(v *value) Sum {
+	if v.container == nil {
+		return v.sum()
+	}
+	if sum, ok := a.sums[v.container]; ok {
+		return sum
+	}
+	b := []byte{byte(v.form)}
+	for _, i := range v.sorted() {
+		sum := a.sum(&v.members[i].value)
+		b = append(appendString(b, v.members[i].name), sum[:]...)
+	}
+	for i := range v.items {
+		sum := a.sum(&v.items[i])
+		b = append(b, sum[:]...)
+	}
+	sum := sha256.Sum256(b)
+	a.sums[v.container] = sum
+	return sum
+}
+
 // arrange puts n into the order of old, which may be nil.
-func arrange(n, old *node) *layout {
+func (a *arranger) arrange(n, old *node) *layout {
 	if n.isLeaf() {
 		v := leafValue(n.leaf)
 		if old == nil {
-			return arrangeValue(&v, nil)
+			return a.arrangeValue(&v, nil)
 		}
-		l := arrangeValue(&v, old.source)
+		l := a.arrangeValue(&v, old.source)
 		l.same = old.isLeaf() && old.leaf.Sum == n.leaf.Sum
 		return l
 	}
@@ -123,7 +150,7 @@ func arrange(n, old *node) *layout {
 		if old != nil {
 			was = old.find(c.segment)
 		}
-		part := arrange(c.node, was)
+		part := a.arrange(c.node, was)
 		part.name, _ = nameOf(c.segment)
 		l.parts = append(l.parts, part)
 		l.same = l.same && part.same
@@ -165,9 +192,9 @@ func (l *layout) sortLike(old *value) {
 }
 
 // arrangeValue does what arrange does, for what is one leaf.
-func arrangeValue(v, old *value) *layout {
+func (a *arranger) arrangeValue(v, old *value) *layout {
 	l := &layout{scalar: v.scalar, old: old}
-	l.same = old != nil && v.sum() == old.sum()
+	l.same = old != nil && a.sum(v) == a.sum(old)
 	if v.container == nil {
 		return l
 	}
@@ -176,26 +203,25 @@ func arrangeValue(v, old *value) *layout {
 		old = &value{container: &container{}}
 	}
 	for i := range v.members {
-		part := arrangeValue(&v.members[i].value, old.member(v.members[i].name))
+		part := a.arrangeValue(&v.members[i].value, old.member(v.members[i].name))
 		part.name = v.members[i].name
 		l.parts = append(l.parts, part)
 	}
 	l.sortLike(old)
-	for i, was := range matchItems(v.items, old.items) {
-		l.parts = append(l.parts, arrangeValue(&v.items[i], was))
+	for i, was := range a.matchItems(v.items, old.items) {
+		l.parts = append(l.parts, a.arrangeValue(&v.items[i], was))
 	}
 	return l
 }
 
 // matchItems returns for each item the old one whose place it takes, or nil.
 // Their order is that of the old ones.
-func matchItems(items, old []value) []*value {
+func (a *arranger) matchItems(items, old []value) []*value {
 	match := make([]*value, len(items))
-	sums := make([]Sum, len(old))
 	places := make(map[Sum][]int)
 	for i := range old {
-		sums[i] = old[i].sum()
-		places[sums[i]] = append(places[sums[i]], i)
+		sum := a.sum(&old[i])
+		places[sum] = append(places[sum], i)
 	}
 	next := 0
 	for i := range items {
@@ -203,7 +229,7 @@ func matchItems(items, old []value) []*value {
 			match[i] = &old[i]
 			continue
 		}
-		sum := items[i].sum()
+		sum := a.sum(&items[i])
 		at := places[sum]
 		for len(at) > 0 && at[0] < next {
 			at = at[1:]
@@ -214,8 +240,6 @@ func matchItems(items, old []value) []*value {
 	}
 	return match
 }
-
-func (v *value) sum() Sum { return sha256.Sum256(v.appendCanonical(nil)) }
 
 // leafValue returns the value that a leaf was made of.
 func leafValue(l Leaf) value {

@@ -1,6 +1,7 @@
 package crdt_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -117,6 +118,8 @@ func TestRenderYAML(t *testing.T) {
 		"to structure":   {[]edit{{"/name", `{"x":1}`}}, []string{"name: web   # what it is"}, []string{"name: # what it is", "  x: 1"}},
 		"emptied":        {[]edit{{"/image", `{}`}}, []string{"image:", "  # pinned by digest", `  name: "nginx"`, `  tag: '1.25'`, "  env: {A: 1, B: two}"}, []string{"image: {}"}},
 		"literal":        {[]edit{{"/script", `"a\nb\n"`}}, []string{"  set -e", "  run"}, []string{"  a", "  b"}},
+		"list to lines":  {[]edit{{"/ports", `"a\nb"`}}, []string{"ports:", "  - 80   # plain", "  - 443  # with TLS"}, []string{"ports: |-", "  a", "  b"}},
+		"to lines":       {[]edit{{"/name", `"a\nb"`}}, []string{"name: web   # what it is"}, []string{"name: |-", "  a", "  b"}},
 		"many":           {[]edit{{"/replicas", "1"}, {"/image/name", `"x y"`}, {"/new", "true"}}, []string{"replicas: 3", `  name: "nginx"`}, []string{"replicas: 1", `  name: "x y"`, "new: true"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -219,6 +222,65 @@ func TestRenderAnchors(t *testing.T) {
 		got, err := d.With(test.at, sub).Render(crdt.YAML, []byte(like))
 		if err != nil || string(got) != test.want {
 			t.Errorf("%s becomes %s: %v\n%s\nwant\n%s", test.at, test.json, err, got, test.want)
+		}
+	}
+}
+
+func TestRenderKeepsLayout(t *testing.T) {
+	for _, test := range []struct {
+		like string
+		at   crdt.Path
+		json string // "" removes
+		want string
+	}{
+		{"a: # why\n  - 1\nb: 2\n", "/a", "3", "a: 3 # why\nb: 2\n"},
+		{"a: 1 # why\n", "/a", "[2]", "a: # why\n  - 2\n"},
+		{"a: 1\r\nb: 2\r\n", "/b", "3", "a: 1\r\nb: 3\r\n"},
+		{"a: 1\r\nb: 2\r\n", "/b", "", "a: 1\r\n"},
+		{"a: 1", "/b", "2", "a: 1\nb: 2\n"},
+		{"# top\na: 1\n\n# end\n", "/b", "2", "# top\na: 1\nb: 2\n\n# end\n"},
+		{"a:\n- x: 1\n  y: 2\n- z\n", "/a", `[{"x":1,"y":3},"z"]`, "a:\n- x: 1\n  y: 3\n- z\n"},
+		{"a:\n- x: 1 # one\n- z\n", "/a", `[{"x":1},"new",{"x":[2]},"z"]`, "a:\n- x: 1 # one\n- new\n- x:\n    - 2\n- z\n"},
+		{"a:\nb:\n", "/a", "1", "a: 1\nb:\n"},
+		{"{a: 1, b: [2]} # flow\n", "/b", "[2,3]", "{a: 1, b: [2, 3]} # flow\n"},
+		{"--- # one\na: 1\n...\n", "/a", "2", "--- # one\na: 2\n...\n"},
+		{"é: {ü: \"ö\"}\nb: 1 # é\n", "/é/ü", `"x: é"`, "é: {ü: \"x: é\"}\nb: 1 # é\n"},
+		{"? a\n: 1\n? b\n: 2\n", "/b", "3", "? a\n: 1\n? b\n: 3\n"},
+		{"a: {}\n", "/a/b", "1", "a:\n  b: 1\n"},
+		{"a:\n  # of b\n  b: 1\n  # of c\n  c: 2\n", "/a/b", "", "a:\n  # of c\n  c: 2\n"},
+		{"a: 'x'\n", "/a", `"it's"`, "a: \"it's\"\n"},
+		{"a: x\n", "/a", `"yes"`, "a: \"yes\"\n"},
+		{"a: x\n", "/a", `"\u0007\u0085\ufeff"`, `a: "\u0007\u0085\ufeff"` + "\n"},
+	} {
+		d, err := crdt.ParseDocument(crdt.YAML, []byte(test.like), nil)
+		if err != nil {
+			t.Fatalf("%q: %v", test.like, err)
+		}
+		var sub *crdt.Document
+		if test.json != "" {
+			sub = parseJSON(t, test.json)
+		}
+		got, err := d.With(test.at, sub).Render(crdt.YAML, []byte(test.like))
+		if err != nil || string(got) != test.want {
+			t.Errorf("%q with %s at %s is %q, %v, want %q", test.like, test.json, test.at, got, err, test.want)
+		}
+	}
+}
+
+func TestRenderRefuses(t *testing.T) {
+	leaf, _ := parseJSON(t, "1").Leaf(crdt.Root)
+	for name, leaves := range map[string]map[crdt.Path]crdt.Leaf{
+		"nothing":         nil,
+		"mixed":           {"/a/b": leaf, "/a/[1]": leaf},
+		"other identity":  {"/a/[2]": leaf},
+		"no identity":     {"/a/[x]/b": leaf},
+		"leaf and object": {"/a/[1]": leaf, "/a/[x]/b": leaf},
+	} {
+		d := crdt.NewDocument(maps.All(leaves))
+		for _, kind := range []crdt.Kind{crdt.JSON, crdt.YAML} {
+			if text, err := d.Render(kind, nil); err == nil {
+				t.Errorf("%s: %s", name, text)
+			}
 		}
 	}
 }

@@ -109,13 +109,8 @@ func (v *value) appendCanonical(b []byte) []byte {
 	}
 	switch v.form {
 	case objectForm:
-		order := make([]int, len(v.members))
-		for i := range order {
-			order[i] = i
-		}
-		slices.SortFunc(order, func(i, j int) int { return cmp.Compare(v.members[i].name, v.members[j].name) })
 		b = append(b, '{')
-		for n, i := range order {
+		for n, i := range v.sorted() {
 			if n > 0 {
 				b = append(b, ',')
 			}
@@ -134,6 +129,16 @@ func (v *value) appendCanonical(b []byte) []byte {
 		b = v.items[i].appendCanonical(b)
 	}
 	return append(b, ']')
+}
+
+// sorted returns the indexes of the members in the order of their names.
+func (c *container) sorted() []int {
+	order := make([]int, len(c.members))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(c.members[i].name, c.members[j].name) })
+	return order
 }
 
 // appendCanonicalScalar takes what the parsers have checked.
@@ -203,7 +208,5 @@ func unquote(s string) string {
 	return string(append(b, s[from:]...))
 }
 
-// leafOf returns v as a leaf.
-func leafOf(v *value) Leaf {
-	return Leaf{Sum: sha256.Sum256(v.appendCanonical(nil)), JSON: string(v.appendCompact(nil))}
-}
+// sum returns that of v as a leaf.
+func (v *value) sum() Sum { return sha256.Sum256(v.appendCanonical(nil)) }

@@ -22,8 +22,11 @@ const (
 )
 
 // maxExpanded bounds a document in which every alias is what it stands for, in
-// bytes of scalars and names, and 8 for every node.
-const maxExpanded = 4 * MaxDocument
+// bytes of scalars and names, and nodeWeight for every node.
+const (
+	maxExpanded = 4 * MaxDocument
+	nodeWeight  = 64
+)
 
 // parseYAML reads a stream by the core schema of YAML 1.2, as the package
 // comment says.
@@ -323,7 +326,7 @@ func (r *yamlReader) read(n ast.Node, depth int) (measured, error) {
 	if err != nil {
 		return measured{}, err
 	}
-	m := measured{value: value{scalar: scalar, span: r.scalarSpan(n)}, weight: 8 + len(scalar)}
+	m := measured{value: value{scalar: scalar, span: r.scalarSpan(n)}, weight: nodeWeight + len(scalar)}
 	return m, r.count(n, m.weight, depth)
 }
 
@@ -406,7 +409,7 @@ func (r *yamlReader) flowSpan(flow bool, start, end *token.Token) span {
 }
 
 func (r *yamlReader) sequence(n *ast.SequenceNode, depth int) (measured, error) {
-	m := measured{value: value{container: &container{form: listForm}}, weight: 8}
+	m := measured{value: value{container: &container{form: listForm}}, weight: nodeWeight}
 	m.span = r.flowSpan(n.IsFlowStyle, n.Start, n.End)
 	for _, entry := range n.Entries {
 		m.dashes = append(m.dashes, r.at(entry.Start))
@@ -421,11 +424,11 @@ func (r *yamlReader) sequence(n *ast.SequenceNode, depth int) (measured, error) 
 		m.height = max(m.height, of.height)
 	}
 	m.height++
-	return m, r.count(n, 8, depth)
+	return m, r.count(n, nodeWeight, depth)
 }
 
 func (r *yamlReader) mapping(n ast.Node, entries []*ast.MappingValueNode, depth int) (measured, error) {
-	m := measured{value: value{container: &container{form: objectForm}}, weight: 8}
+	m := measured{value: value{container: &container{form: objectForm}}, weight: nodeWeight}
 	m.style = blockStyle
 	if of, ok := n.(*ast.MappingNode); ok {
 		m.span = r.flowSpan(of.IsFlowStyle, of.Start, of.End)
@@ -467,7 +470,7 @@ func (r *yamlReader) mapping(n ast.Node, entries []*ast.MappingValueNode, depth 
 		m.height = max(m.height, from.height-1)
 	}
 	m.height++
-	return m, r.count(n, 8, depth)
+	return m, r.count(n, nodeWeight, depth)
 }
 
 // merged appends what a key << brings: a mapping, or each of a list.
@@ -505,7 +508,7 @@ func (r *yamlReader) name(n ast.Node) (string, error) {
 		name, err := r.name(k.Value)
 		if err == nil {
 			scalar := string(appendString(nil, name))
-			r.anchors[k.Name.GetToken().Value] = measured{value: value{scalar: scalar}, weight: 8 + len(scalar)}
+			r.anchors[k.Name.GetToken().Value] = measured{value: value{scalar: scalar}, weight: nodeWeight + len(scalar)}
 		}
 		return name, err
 	case *ast.AliasNode:

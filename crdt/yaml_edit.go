@@ -1,6 +1,9 @@
 package crdt
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // editYAML writes l as like has it: lines that need not change are copied with
 // their comments, others are replaced, left out or added. Where it cannot tell
@@ -310,27 +313,30 @@ func (e *yamlEditor) chunk(c *chunk, begun bool, indent int) {
 // entry's comments if it is left out.
 func (e *yamlEditor) head(c *chunk, first int) string {
 	head := e.like[c.at:first]
-	if merges := c.part.old.merges; !e.inline && len(merges) > 0 && int(merges[0]) == first {
-		return head
-	}
-	for _, part := range c.part.parts {
-		if part.old == nil {
-			continue
-		}
-		for i := range c.part.old.members {
-			if m := &c.part.old.members[i]; int(m.at) == first && &m.value == part.old {
-				return head
-			}
-		}
-		if items := c.part.old.items; len(items) > 0 && &items[0] == part.old {
-			return head
-		}
-	}
 	line, below, ok := strings.Cut(head, "\n")
-	if !ok {
+	if !ok || e.keepsFirst(c.part, first) {
 		return head
 	}
 	return line + "\n" + below[strings.LastIndexByte(below, '\n')+1:]
+}
+
+// keepsFirst reports whether the first entry of l.old, which is at first, is
+// not left out.
+func (e *yamlEditor) keepsFirst(l *layout, first int) bool {
+	old := l.old
+	if len(old.merges) > 0 && int(old.merges[0]) == first {
+		return !e.inline
+	}
+	var entry *value
+	if len(old.items) > 0 {
+		entry = &old.items[0]
+	}
+	for i := range old.members {
+		if int(old.members[i].at) == first {
+			entry = &old.members[i].value
+		}
+	}
+	return slices.ContainsFunc(l.parts, func(part *layout) bool { return part.old != nil && part.old == entry })
 }
 
 // inLine reports whether l is best written in the line in which l.old stands.
@@ -357,22 +363,34 @@ func (e *yamlEditor) replace(c *chunk, v *value) {
 }
 
 // rewrite writes an entry with a value of another shape behind its key or
-// dash. A comment behind what stood in one line stays.
+// dash. A comment in that line stays, unless lines of text follow.
 func (e *yamlEditor) rewrite(c *chunk, v *value, first, indent int) {
 	valueAt := int(v.from)
 	if first > c.at {
 		valueAt = first
 	}
 	head, _, _ := strings.Cut(e.like[c.at:valueAt], "\n")
+	var comment string
+	if v.style == blockStyle {
+		head, comment, _ = strings.Cut(head, " #")
+	} else {
+		line, _, _ := strings.Cut(e.like[v.to:c.end], "\n")
+		_, comment, _ = strings.Cut(line, " #")
+	}
 	head = strings.TrimRight(head, " \t\r")
-	dash := strings.HasPrefix(head, "-") && len(head) == 1
-	comment := ""
-	if v.style != blockStyle {
-		comment, _, _ = strings.Cut(e.like[v.to:c.end], "\n")
+	if comment = strings.TrimRight(comment, " \t\r"); comment != "" {
+		comment = " #" + comment
 	}
 	e.b = append(e.b, head...)
-	if comment = strings.TrimSpace(comment); comment != "" && c.part.block() && !dash {
-		e.b = append(append(e.b, ' '), comment...)
+	switch {
+	case e.inLine(c.part) && !c.part.block():
+		e.b = append(e.b, ' ')
+		e.yamlWriter.inline(c.part)
+		e.b = append(append(e.b, comment...), '\n')
+	case c.part.block() && head != "-":
+		e.b = append(e.b, comment...)
+		fallthrough
+	default:
+		e.value(c.part, indent, head == "-")
 	}
-	e.value(c.part, indent, dash)
 }
