@@ -1,7 +1,6 @@
 package crdt
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -45,35 +44,45 @@ type Side struct {
 	Deleted bool
 	// Kind is the kind of Revision, also where that is a deletion.
 	Kind Kind
-	// Value is zero for a deletion.
+	// Value is that of a register; zero for a deletion and every other kind.
 	Value Sum
-	// Revision is the one of Revisions with the highest (Time, Chain, ID).
+	// Document is what the side serves of a document at and below the path, as a
+	// document of its own; Text is what it serves of a counter or a set.
+	Document *Document
+	Text     []byte
+	// Revision is the one of Revisions with the highest (Time, Chain, ID); but
+	// where Value is set it is one that carries that, as it is anyway unless
+	// someone wrote beside a register that he had read.
 	Revision RevisionID
 	// Revisions are in ascending order.
 	Revisions []RevisionID
 }
 
 // conflict describes ranked sides, which are in the order of their letters.
-func conflict(fork ForkID, key string, path Path, sides []side) Conflict {
+// Others are revisions that are part of what sides read as.
+func conflict(fork ForkID, key string, path Path, kind ConflictKind, sides []side, others []RevisionID) Conflict {
 	c := Conflict{
 		ID:    conflictID(fork, key, path),
 		Path:  path,
-		Kind:  conflictKind(sides),
+		Kind:  kind,
 		Sides: make([]Side, len(sides)),
 	}
-	var all []RevisionID
-	for i, s := range sides {
+	all := others
+	for i := range sides {
+		s := &sides[i]
 		c.Sides[i] = Side{
 			Letter:    letter(i),
 			Rank:      s.rank,
-			Deleted:   s.top.Deleted,
+			Deleted:   s.serves.nothing(),
 			Kind:      s.top.Kind,
-			Value:     s.top.Value,
 			Revision:  s.top.ID,
 			Revisions: s.ids,
+			Document:  s.serves.document(path),
+			Text:      s.serves.text(),
 		}
-		if s.top.Deleted {
-			c.Sides[i].Value = Sum{}
+		if s.serves.class == registerClass {
+			c.Sides[i].Value = s.serves.content.sum
+			c.Sides[i].Revision, c.Sides[i].Kind = s.serves.author.ID, s.serves.author.Kind
 		}
 		all = append(all, s.ids...)
 	}
@@ -81,11 +90,12 @@ func conflict(fork ForkID, key string, path Path, sides []side) Conflict {
 	return c
 }
 
-func conflictKind(sides []side) ConflictKind {
+// registerConflict returns the kind of a conflict of registers.
+func registerConflict(sides []side) ConflictKind {
 	var kind Kind
 	var values, deletions int
 	for _, s := range sides {
-		if s.top.Deleted {
+		if s.deletion {
 			deletions++
 			continue
 		}
@@ -126,10 +136,10 @@ func conflictID(fork ForkID, key string, path Path) ConflictID {
 	return ConflictID(sum[:len(ConflictID{})])
 }
 
-// conflictState hashes the encoding in the package comment. It sorts ids,
-// which are distinct.
+// conflictState hashes the encoding in the package comment. It sorts ids.
 func conflictState(ids []RevisionID) ConflictState {
-	slices.SortFunc(ids, func(a, b RevisionID) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(ids, compareIDs)
+	ids = slices.Compact(ids)
 	b := []byte(stateDomain)
 	for _, id := range ids {
 		b = append(b, id[:]...)

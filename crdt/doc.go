@@ -21,26 +21,67 @@
 // A kind that this version has no rules for (see [Kind.Opaque]) is read as a
 // register whose value is the payload of the revision, and the view says so.
 //
-// # How kinds with deltas take part
+// # Documents, counters and sets
 //
-// A document, a counter or a set is not decided by its heads alone; its view
-// also needs visible revisions behind them. Such a kind adds one field to
-// Visible, a history: an interface of one method that returns, for an id, a
-// visible revision with its parents and its delta. View walks it from Heads
-// as far back as it needs. The lookup has no error result, so that View stays
-// total: an implementation that reads from a store keeps its first error, and
-// the caller that passed it throws the view away.
+// These are not decided by their heads alone. A caller gives [Visible] a
+// [History], in which View looks up what is behind the heads. A single head that
+// is complete (see [Write]) is its own text, and nothing is looked up.
 //
-// What such a kind returns has its form already. A [View] carries conflicts
-// at any number of paths; a [Side] names revisions and hashes, never bytes;
-// the ranks that sides had on the source are found in [Visible.Source] by
-// revision; sides, rank, letters, ids and states are computed for a path and
-// groups of writes, whatever made the groups. The rendered document, the sum
-// and the elements become further fields of View.
+// Else View walks back from the heads, until one complete revision is all that
+// is left to look at, and all that it met has seen that: no revision met has no
+// parents, or a parent older than that one. Its text then stands for all that is
+// older: each leaf is a write of it. So a read costs what was written since the
+// branches parted, and not the history.
 //
-// Kinds are a closed list, since all nodes must agree on every one of them.
-// View is the only place that chooses rules by kind, and so kinds are no
-// interface to be implemented elsewhere.
+// This gives what reading everything gives, as far as authors write what the
+// [Context] of this package has them write: that is, whoever writes below a leaf
+// that was live in what he read writes a DEL at its path too, and so does who
+// puts elements where members were or a value of another kind; and a revision
+// that is not marked open has the text that the view of it and of all it has seen
+// gives. Of other authors' revisions the walk makes the same on every node, but
+// a conflict can name the revision at which the walk ended in place of an older
+// one, and a text that is not what its change made of the one before counts.
+//
+// What is written, by rule 1 of the model:
+//
+//   - a register: its value at "/"
+//   - a deletion: a DEL at "/"
+//   - a document: the leaves of its text, or DEL, at the paths of its change
+//   - a counter: the number at "/" if it is set; an addition writes nothing
+//   - a set: an element at the path of its name, or a DEL there; a change that
+//     sets all of it writes a DEL at "/" too
+//
+// Where the model leaves something open, it is read so:
+//
+//   - The classes register (of each kind), document, counter and set cannot be
+//     at one place: live values of two of them are a type conflict at "/", and
+//     sides hold values of one class. In the same way members and elements below
+//     one path are a type conflict there.
+//   - An element of a set that is added and removed at once is no conflict, and a
+//     set whose elements are all removed is an empty set. A set that is deleted
+//     while elements are added is a conflict.
+//   - A document from which everything was removed, by authors who did not know
+//     of one another and left no {}, is absent.
+//   - The sides of a counter are told apart by what they read as, with the
+//     additions counted. Additions beside a deletion are those that no deletion
+//     has seen, and nobody who put a value of another kind. Additions that
+//     compete with a value of another kind, and with no setting and no deletion,
+//     are a side of their own.
+//   - A group of writes of rule 4 that are all DELs is a side. It ranks as a
+//     deletion.
+//   - What a side serves is decided by the writes at and below its path, with all
+//     that covers them. Where that is the conflict again, as only authors can
+//     make it who write below a live leaf without a DEL, the side is its own
+//     live writes.
+//   - The rank that a side had on the source of a fork is that of the side of a
+//     conflict there, at the same path, that had one of its inherited revisions;
+//     the best if there are several, conflicts inside of sides included.
+//   - A payload that does not decode is the value of a register of its kind. If it
+//     decodes, and the text is no document, it covers what it declares, and is
+//     such a value as long as one of its writes is live.
+//
+// Kinds are a closed list, since all nodes must agree on every one of them; so
+// they are no interface to be implemented elsewhere.
 //
 // # Texts in conflict
 //
@@ -61,7 +102,8 @@
 // A [ConflictState] is the first 20 bytes of the SHA-256 of:
 //
 //	22 bytes  the ASCII text "crush/conflict-state/1"
-//	32 bytes  for each revision of each side, ascending, each once
+//	32 bytes  for each revision of each side, and each addition that is counted
+//	          in one, ascending, each once
 //
 // Both are written as 32 digits of lower-case base32 (RFC 4648, no padding).
 //

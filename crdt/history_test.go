@@ -84,7 +84,7 @@ func checkInvariants(t *rapid.T, n *node, f crdt.ForkID) {
 	for range 3 {
 		shuffle := rapid.Permutation(in.Heads).Draw(t, "order")
 		before := slices.Clone(shuffle)
-		if got := (crdt.Visible{Fork: f, Key: key, Heads: shuffle, Source: in.Source}).View(); !reflect.DeepEqual(got, v) {
+		if got := (crdt.Visible{Fork: f, Key: key, Heads: shuffle, Source: in.Source, History: in.History}).View(); !reflect.DeepEqual(got, v) {
 			t.Fatalf("another order of heads\n got %+v\nwant %+v", got, v)
 		}
 		if !slices.Equal(shuffle, before) {

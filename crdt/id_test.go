@@ -106,10 +106,10 @@ func TestKind(t *testing.T) {
 		0:            {"kind-0", false, true},
 		crdt.Bytes:   {"bytes", true, false},
 		crdt.Text:    {"text", true, false},
-		crdt.JSON:    {"json", true, true},
-		crdt.YAML:    {"yaml", true, true},
-		crdt.Counter: {"counter", true, true},
-		crdt.Set:     {"set", true, true},
+		crdt.JSON:    {"json", true, false},
+		crdt.YAML:    {"yaml", true, false},
+		crdt.Counter: {"counter", true, false},
+		crdt.Set:     {"set", true, false},
 		7:            {"kind-7", false, true},
 	} {
 		if k.String() != want.name || k.Known() != want.known || k.Opaque() != want.opaque {

@@ -50,7 +50,7 @@ func (k Kind) Known() bool { return k > 0 && k < Kind(len(kindNames)) }
 
 // Opaque reports whether this version has no rules for k and reads it as a
 // register whose value is the payload.
-func (k Kind) Opaque() bool { return k != Bytes && k != Text }
+func (k Kind) Opaque() bool { return !k.Known() }
 
 // IsZero reports whether k is 0, which is the kind of nothing.
 func (k Kind) IsZero() bool { return k == 0 }

@@ -1,7 +1,7 @@
 package crdt
 
 import (
-	"bytes"
+	"cmp"
 	"slices"
 )
 
@@ -42,6 +42,10 @@ type Write struct {
 	Deleted bool
 	Value   Sum
 	Origin  Origin
+	// Open: the author saw a conflict and left it open beside what it changed.
+	// A revision that is not open is complete: the view of it and all that it
+	// has seen is its own text, without a conflict.
+	Open bool
 }
 
 // Visible is what is visible of one key on one fork.
@@ -56,6 +60,11 @@ type Visible struct {
 	// Inherited, and may be left zero elsewhere. A revision without a rank in
 	// it ranks as if it were Written.
 	Source View
+	// History has what is behind the heads. It is asked only if there is a head
+	// of the kind JSON, YAML, Counter or Set that does not delete, and several
+	// heads or an open one; Source is then asked of it as well. If it is nil,
+	// such heads are read as registers whose value is the payload.
+	History History
 }
 
 // View is what a read of a key returns. The zero View is that of a key which
@@ -63,7 +72,11 @@ type Visible struct {
 type View struct {
 	// Served is the head whose value is served, or that deletes; zero if there
 	// is no visible write. Of several heads with that value it is the one with
-	// the highest (Time, Chain, ID).
+	// the highest (Time, Chain, ID), among those of a document one of the fork's
+	// own line if there is any. What is served can have been written by several,
+	// and be the value of none: then Served is a head whose text it is like.
+	// It is no head only where someone who had read a register wrote beside it
+	// and not over it, as no writer does who uses this package.
 	Served RevisionID
 	// Kind is the kind of Served, also where that is a deletion.
 	Kind Kind
@@ -75,6 +88,15 @@ type View struct {
 	// Conflicts are in ascending order of their paths; nil when the view is
 	// clean. A register has at most one.
 	Conflicts []Conflict
+	// Document is what is served of the kind JSON or YAML, and Text what is
+	// served of the kind Counter or Set, if that is not the text of Served. Both
+	// are nil otherwise; see Bytes.
+	Document *Document
+	Text     []byte
+
+	// inner are the ranks of sides of the conflicts inside the sides. Forks
+	// that are made here rank by them.
+	inner sourceRanks
 }
 
 // Exists reports whether there is a visible write at all. A deletion is one.
@@ -85,86 +107,221 @@ func (v View) Exists() bool { return !v.Served.IsZero() }
 func (v View) Absent() bool { return v.Deleted || !v.Exists() }
 
 // View reads the key by algorithm m1. The result shares no memory with v and
-// depends on the set of Heads alone, not on their order. Cost is O(n log n)
-// in the number of heads; a single head costs no allocation.
+// depends on the set of Heads alone, not on their order. For registers the cost
+// is O(n log n) in the number of heads; a single complete head of any kind costs
+// no allocation. For other kinds it grows with what was written since all heads
+// had one complete revision in common, and with the document.
 func (v Visible) View() View {
-	if len(v.Heads) == 1 {
+	if v.single() && !v.Heads[0].Open {
 		return clean(v.Heads[0])
 	}
+	if v.History != nil && slices.ContainsFunc(v.Heads, func(w Write) bool { return !w.Deleted && w.Kind.class() != registerClass }) {
+		return v.merged()
+	}
+	return v.registers()
+}
+
+// single reports whether there is one head, maybe repeated.
+func (v Visible) single() bool {
+	return len(v.Heads) > 0 && !slices.ContainsFunc(v.Heads[1:], func(w Write) bool { return w.ID != v.Heads[0].ID })
+}
+
+// registers is View where each head writes all there is.
+func (v Visible) registers() View {
 	sides := group(v.Heads)
 	if len(sides) == 0 {
 		return View{}
 	}
-	rank(sides, v.Source)
+	rank(Root, sides, v.Source.ranks)
 	best := slices.IndexFunc(sides, func(s side) bool { return s.rank == 0 })
 	view := clean(sides[best].top)
+	view.Opaque = slices.ContainsFunc(sides, func(s side) bool { return !s.deletion && opaque(s.top.Kind) })
 	if len(sides) > 1 {
-		view.Opaque = slices.ContainsFunc(sides, func(s side) bool { return s.top.opaque() })
-		view.Conflicts = []Conflict{conflict(v.Fork, v.Key, Root, sides)}
+		view.Conflicts = []Conflict{conflict(v.Fork, v.Key, Root, registerConflict(sides), sides, nil)}
 	}
 	return view
 }
 
 // clean returns the view that serves w, without conflicts.
 func clean(w Write) View {
-	return View{Served: w.ID, Kind: w.Kind, Deleted: w.Deleted, Opaque: w.opaque()}
+	return View{Served: w.ID, Kind: w.Kind, Deleted: w.Deleted, Opaque: !w.Deleted && !w.Kind.Known()}
 }
 
-// opaque leaves deletions out: they mean the same in every kind.
-func (w Write) opaque() bool { return !w.Deleted && w.Kind.Opaque() }
-
-// side is a side on its way to becoming a Side.
-type side struct {
-	ids  []RevisionID // ascending
-	top  Write        // the highest (Time, Chain, ID)
-	rank int
-
-	own bool // some write is Written or Inherited
-	// inherited is one of the writes that are, or zero. All of them had one
-	// content on the source too, and so one rank.
-	inherited RevisionID
-}
-
-// content is equal for equal values, and for all deletions.
-type content struct {
-	deleted bool
-	kind    Kind
-	value   Sum
-}
+// opaque reports whether a register of kind k is a value that was not
+// understood.
+func opaque(k Kind) bool { return k != Bytes && k != Text }
 
 // group collapses writes of equal content into sides, in ascending order of
 // their smallest IDs, which is the order of their letters.
 func group(writes []Write) []side {
 	writes = slices.Clone(writes)
-	slices.SortFunc(writes, func(a, b Write) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(writes, func(a, b Write) int { return compareIDs(a.ID, b.ID) })
 	writes = slices.CompactFunc(writes, func(a, b Write) bool { return a.ID == b.ID })
 	var sides []side
 	index := make(map[content]int)
 	for _, w := range writes {
-		c := content{w.Deleted, w.Kind, w.Value}
-		if w.Deleted {
-			c = content{deleted: true}
+		var c content // of nothing, for all deletions
+		if !w.Deleted {
+			c = content{registerClass, w.Kind, w.Value}
 		}
 		i, ok := index[c]
 		if !ok {
 			i = len(sides)
 			index[c] = i
-			sides = append(sides, side{top: w})
+			sides = append(sides, side{serves: served{class: c.class, content: c}})
 		}
-		sides[i].add(w)
+		sides[i].ids = append(sides[i].ids, w.ID)
+		sides[i].deletion = w.Deleted
+		sides[i].contender.add(w)
+		sides[i].serves.author = sides[i].top
 	}
 	return sides
 }
 
-func (s *side) add(w Write) {
-	s.ids = append(s.ids, w.ID)
-	if compareClaims(w, s.top) > 0 {
-		s.top = w
+// merged is View where what is behind the heads matters.
+func (v Visible) merged() View {
+	g := newScene(&v).everything()
+	writes := g.live(Root)
+	clashes := g.clashes(Root, writes)
+	what := g.clean(Root, writes, clashes)
+	var view View
+	var first *side // of a conflict about everything
+	for i := range clashes {
+		c := &clashes[i]
+		sides := g.sides(c)
+		g.rank(c, sides)
+		for j := range sides {
+			s := &sides[j]
+			s.serves = g.serve(s, c.at)
+			what.takeRanks(s.serves)
+			if s.rank == 0 {
+				what.take(s.serves, c.at == Root)
+			}
+			if s.rank == 0 && c.at == Root {
+				first = s
+			}
+		}
+		view.Conflicts = append(view.Conflicts, conflict(v.Fork, v.Key, c.at, c.kind, sides, g.counted(sides)))
 	}
-	if w.Origin != Merged {
-		s.own = true
+	what.end(Root)
+	view.inner = what.inner
+	view.Opaque = slices.ContainsFunc(writes, func(l live) bool {
+		return !l.deleted && l.content.class == registerClass && opaque(l.content.kind)
+	})
+	g.pick(&view, &what, first)
+	return view
+}
+
+// counted returns the additions to a counter that sides count.
+func (g *stage) counted(sides []side) []RevisionID {
+	var ids []RevisionID
+	for i := range sides {
+		for _, event := range sides[i].counted {
+			ids = append(ids, g.events[event].ID)
+		}
 	}
-	if w.Origin == Inherited {
-		s.inherited = w.ID
+	return ids
+}
+
+// pick finds the head whose text and kind go with what is served: of the heads
+// that are, or have seen, the side that is served of a conflict about
+// everything, the first of those whose whole value that is, of those of its
+// class, of a document of those of the fork's own line, and then the highest
+// (Time, Chain, ID).
+func (g *stage) pick(view *View, what *served, first *side) {
+	tree := what.document(Root)
+	var best *event
+	var bestFit fit
+	for i := range g.events {
+		e := &g.events[i]
+		if !e.head || (first != nil && !slices.ContainsFunc(first.events, func(f int32) bool { return g.knows(int32(i), f) })) {
+			continue
+		}
+		f := e.fit(what, tree)
+		if best == nil || f.compare(bestFit) > 0 || (f == bestFit && compareClaims(e.Write, best.Write) > 0) {
+			best, bestFit = e, f
+		}
 	}
+	view.Served, view.Kind, view.Deleted = best.ID, best.Kind, what.class == noClass
+	switch {
+	case what.class == registerClass && !bestFit.whole:
+		view.Served, view.Kind = what.author.ID, what.author.Kind
+	case what.class == documentClass && (best.Deleted || best.Kind.class() != documentClass):
+		view.Kind = JSON
+	case what.class == counterClass:
+		view.Kind = Counter
+	case what.class == setClass:
+		view.Kind = Set
+	}
+	if !bestFit.whole && what.class != registerClass {
+		view.Document, view.Text = tree, what.text()
+	}
+}
+
+// fit is how well the value of a head goes with what is served.
+type fit struct{ whole, class, own bool }
+
+func (f fit) compare(g fit) int {
+	yes := func(b bool) int {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(yes(f.whole)-yes(g.whole), yes(f.class)-yes(g.class), yes(f.own)-yes(g.own))
+}
+
+// fit compares the value that e says is all there is.
+func (e *event) fit(what *served, tree *Document) fit {
+	f := fit{own: what.class == documentClass && e.Origin != Merged}
+	class := e.class
+	if e.Deleted {
+		class = noClass
+	}
+	if class == documentClass {
+		if _, readable := e.text(); !readable {
+			class = registerClass
+		}
+	}
+	if f.class = class == what.class; !f.class {
+		return f
+	}
+	switch class {
+	case noClass:
+		f.whole = true
+	case documentClass:
+		f.whole = sameTree(e.tree.root, tree.root)
+	case counterClass:
+		f.whole = e.counter.Total.Cmp(what.total) == 0
+	case setClass:
+		f.whole = slices.Equal(e.set.Elements, what.elements())
+	default:
+		f.whole = e.register() == what.content
+	}
+	return f
+}
+
+// sameTree reports whether the documents are equal.
+func sameTree(a, b *node) bool {
+	if a.isLeaf() || b.isLeaf() {
+		return a.isLeaf() && b.isLeaf() && a.leaf.Sum == b.leaf.Sum
+	}
+	return slices.EqualFunc(a.children, b.children, func(c, d child) bool {
+		return c.segment == d.segment && sameTree(c.node, d.node)
+	})
+}
+
+// Bytes returns the value that v serves; nil if it serves none. payload is that
+// of Served. The result may share memory with payload. The error says that the
+// document cannot be rendered.
+func (v View) Bytes(payload []byte) ([]byte, error) {
+	switch {
+	case v.Absent():
+		return nil, nil
+	case v.Document != nil:
+		return v.Document.Render(v.Kind, TextOf(v.Kind, payload))
+	case v.Text != nil:
+		return v.Text, nil
+	}
+	return TextOf(v.Kind, payload), nil
 }

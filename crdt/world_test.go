@@ -3,7 +3,6 @@ package crdt_test
 import (
 	"crypto/sha256"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -21,6 +20,7 @@ type world struct {
 	clock  int64
 	all    oracle.Cut
 	values map[crdt.RevisionID]string
+	forks  []crdt.ForkID // of a random history
 }
 
 // fataler is what *testing.T and *rapid.T share.
@@ -71,6 +71,9 @@ func (n *node) write(r oracle.Revision) crdt.RevisionID {
 		r.Kind = crdt.Bytes
 	}
 	r.ID = sha256.Sum256(r.Block[:])
+	if !r.Deleted && r.Change == nil {
+		r.Change = changeOf(r.Kind, r.Value)
+	}
 	n.oracle.Add(r)
 	n.values[r.ID] = string(r.Value)
 	if r.Deleted {
@@ -131,9 +134,9 @@ func meet(nodes ...*node) {
 func (n *node) view(f crdt.ForkID) crdt.View {
 	n.t.Helper()
 	known := n.oracle.At(n.knows)
-	got, want := known.Input(f, key).View(), known.View(f, key)
-	if !reflect.DeepEqual(got, want) {
-		n.t.Fatalf("view of %v\n got %+v\nwant %+v", f, got, want)
+	got := known.Input(f, key).View()
+	if problem := difference(got, known.Read(f, key)); problem != "" {
+		n.t.Fatalf("fork %v: %s", f, problem)
 	}
 	return got
 }

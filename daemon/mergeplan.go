@@ -128,7 +128,7 @@ func (r *Replica) settle(p *mergePlan, k *plannedKey, q *rpc.MergeRequest) error
 		c, err = k.before.content()
 	case i >= 0 && q.Resolve[i].Value != nil:
 		c = content{kind: k.after.kind(), value: *q.Resolve[i].Value}
-		if c.kind.Opaque() {
+		if c.kind != crdt.Bytes && c.kind != crdt.Text {
 			c.kind = crdt.Bytes
 		}
 		err = checkValue(k.key, c.kind, c.value)

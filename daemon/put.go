@@ -114,7 +114,7 @@ func kindFor(key string, want crdt.Kind, v *crdt.View) (crdt.Kind, error) {
 	switch {
 	case kind.IsZero():
 		return crdt.Bytes, nil
-	case kind.Opaque():
+	case kind != crdt.Bytes && kind != crdt.Text:
 		return 0, failure(rpc.CodeInvalid, "%q is of kind %s, which this version cannot write; give --type bytes or text to replace it", key, kind)
 	}
 	return kind, nil

@@ -24,8 +24,7 @@ type Block [32]byte
 // Cut is a set of blocks that holds, with each block, all that come before it.
 type Cut map[Block]bool
 
-// Revision is one change to one key on one fork. The value is the payload: the
-// kinds are registers here.
+// Revision is one change to one key on one fork.
 type Revision struct {
 	ID      crdt.RevisionID
 	Fork    crdt.ForkID
@@ -33,8 +32,16 @@ type Revision struct {
 	Parents []crdt.RevisionID
 	Kind    crdt.Kind
 	Deleted bool
-	Value   []byte
-	Time    int64
+	// Value is the payload. It is what a revision without a Change writes, at
+	// the path "/"; of one with a Change it only has to be different where
+	// revisions are.
+	Value []byte
+	Time  int64
+	// Change is what a document, a counter or a set changes. It is nil for the
+	// other kinds, for a deletion, and for a payload that cannot be read.
+	Change *Change
+	// Open: the author left a conflict open beside what was changed.
+	Open bool
 
 	// The place: Order counts the revisions of one chain, through its blocks
 	// and inside them.
@@ -68,6 +75,7 @@ type Oracle struct {
 	revisions     map[crdt.RevisionID]Revision
 	contributions []Contribution
 	cut           Cut // nil: everything
+	uncut         bool
 }
 
 // New returns an Oracle that holds nothing.
@@ -82,13 +90,17 @@ func (o *Oracle) AddContribution(c Contribution) { o.contributions = append(o.co
 
 // At returns what a node knows that holds only the blocks of the cut. It is for
 // reading, sees what is added to o later, and keeps the cut.
-func (o *Oracle) At(cut Cut) *Oracle { return &Oracle{o.revisions, o.contributions, cut} }
+func (o *Oracle) At(cut Cut) *Oracle { return &Oracle{o.revisions, o.contributions, cut, o.uncut} }
 
 // With returns what a node would know if there were one more contribution. It
 // is for reading, and does not see what is added to o later.
 func (o *Oracle) With(c Contribution) *Oracle {
-	return &Oracle{o.revisions, append(slices.Clip(o.contributions), c), o.cut}
+	return &Oracle{o.revisions, append(slices.Clip(o.contributions), c), o.cut, o.uncut}
 }
+
+// Uncut returns an Oracle that reads by the rules alone: no revision stands for
+// what is older. It is for reading, as what At returns.
+func (o *Oracle) Uncut() *Oracle { return &Oracle{o.revisions, o.contributions, o.cut, true} }
 
 func (o *Oracle) knows(b Block) bool { return o.cut == nil || o.cut[b] }
 
@@ -173,17 +185,49 @@ func (o *Oracle) Origin(fork crdt.ForkID, r Revision) crdt.Origin {
 
 // Input returns what a correct caller hands to crdt for this key.
 func (o *Oracle) Input(fork crdt.ForkID, key string) crdt.Visible {
-	in := crdt.Visible{Fork: fork, Key: key}
+	h := history{o, fork, key}
+	in := crdt.Visible{Fork: fork, Key: key, History: h, Source: h.Source()}
 	for _, r := range o.Heads(fork, key) {
-		in.Heads = append(in.Heads, crdt.Write{
-			ID: r.ID, Chain: r.Chain, Time: r.Time, Kind: r.Kind, Deleted: r.Deleted,
-			Value: sha256.Sum256(r.Value), Origin: o.Origin(fork, r),
-		})
-	}
-	if c, ok := o.creation(fork); ok {
-		in.Source = o.At(c.Cut).View(c.From, key)
+		w := write(r)
+		w.Origin = o.Origin(fork, r)
+		in.Heads = append(in.Heads, w)
 	}
 	return in
+}
+
+func write(r Revision) crdt.Write {
+	return crdt.Write{
+		ID: r.ID, Chain: r.Chain, Time: r.Time, Kind: r.Kind, Deleted: r.Deleted,
+		Value: sha256.Sum256(r.Value), Open: r.Open,
+	}
+}
+
+// history is what a correct caller looks up for crdt.
+type history struct {
+	o    *Oracle
+	fork crdt.ForkID
+	key  string
+}
+
+// Revision implements crdt.History.
+func (h history) Revision(id crdt.RevisionID) crdt.Revision {
+	r := h.o.revisions[id]
+	return crdt.Revision{
+		Write: write(r), Parents: r.Parents, Payload: r.Value,
+		Order: uint64(len(h.o.Ancestors(id))),
+	}
+}
+
+// Origin implements crdt.History.
+func (h history) Origin(id crdt.RevisionID) crdt.Origin { return h.o.Origin(h.fork, h.o.revisions[id]) }
+
+// Source implements crdt.History. It is the one thing here that crdt computes.
+func (h history) Source() crdt.View {
+	c, ok := h.o.creation(h.fork)
+	if !ok {
+		return crdt.View{}
+	}
+	return h.o.At(c.Cut).Input(c.From, h.key).View()
 }
 
 func (o *Oracle) creation(fork crdt.ForkID) (Contribution, bool) {

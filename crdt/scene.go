@@ -1,0 +1,347 @@
+package crdt
+
+import (
+	"cmp"
+	"slices"
+)
+
+// scene is what a view looks at: the events of a walk, and what they wrote.
+type scene struct {
+	visible *Visible
+	events  []event // parents before children
+	// base is the document that the first event stands for; nil if that is
+	// nothing, or no document. Its leaves are writes of that event. Those that
+	// could meet others in a conflict are among the runs as well.
+	base *Document
+	runs []run // ascending
+	at   map[Path]int
+	met  map[Path]bool // what of base is among the runs
+	adds []int32       // the events that add to a counter
+}
+
+// run is all writes at one path.
+type run struct {
+	path  Path
+	marks []mark // in the order of their events
+}
+
+// mark is a write of an event.
+type mark struct {
+	event int32
+	what  what
+}
+
+// what says how to find out what a mark wrote.
+type what uint8
+
+const (
+	ofText    what = iota // the leaf that the event's text has there, or nothing
+	leafMark              // a leaf, and all about it is known
+	deleted               // nothing
+	ofBase                // the leaf that base has there
+	wholeMark             // the total of the first event, which is a counter
+)
+
+func newScene(v *Visible) *scene {
+	s := &scene{visible: v}
+	events, bounded := v.walk()
+	s.events = events
+	draw(events)
+	byPath := make(map[Path][]mark)
+	for i := range events {
+		e := &events[i]
+		e.change = decode(&e.Revision)
+		if i == 0 && bounded {
+			s.stand(e, byPath)
+			continue
+		}
+		s.write(int32(i), e, byPath)
+	}
+	if s.base != nil {
+		s.meet(byPath)
+	}
+	s.index(byPath)
+	return s
+}
+
+func (s *scene) index(byPath map[Path][]mark) {
+	for p, marks := range byPath {
+		s.runs = append(s.runs, run{p, marks})
+	}
+	slices.SortFunc(s.runs, func(a, b run) int { return a.path.Compare(b.path) })
+	s.at = make(map[Path]int, len(s.runs))
+	for i := range s.runs {
+		s.at[s.runs[i].path] = i
+	}
+}
+
+// write puts down what an event wrote.
+func (s *scene) write(i int32, e *event, byPath map[Path][]mark) {
+	if e.add != nil {
+		s.adds = append(s.adds, i)
+	}
+	for _, p := range e.paths {
+		w := ofText
+		switch {
+		case e.class == setClass && e.removed[p], e.Deleted:
+			w = deleted
+		case e.class != documentClass:
+			w = leafMark
+		}
+		byPath[p] = append(byPath[p], mark{i, w})
+	}
+}
+
+// stand puts down the whole value of the first event, which stands for all that
+// is older.
+func (s *scene) stand(e *event, byPath map[Path][]mark) {
+	switch e.class {
+	case documentClass:
+		var ok bool
+		if s.base, ok = e.text(); !ok {
+			e.change = change{class: registerClass, paths: []Path{Root}}
+			s.write(0, e, byPath)
+		}
+	case counterClass:
+		e.add = nil
+		byPath[Root] = []mark{{0, wholeMark}}
+	case setClass:
+		for _, el := range e.set.Elements {
+			byPath[Root.Element(el)] = []mark{{0, leafMark}}
+		}
+	default:
+		s.write(0, e, byPath)
+	}
+}
+
+// meet puts down the leaves of base that could be in conflict with what came
+// later. Its author was seen by all, so that is so only where someone wrote
+// below a leaf, or members where there are elements, and no DEL above.
+func (s *scene) meet(byPath map[Path][]mark) {
+	tops := make(map[Path]bool)
+	for p := range byPath {
+		top, n := Root, s.base.root
+		for rest := p; rest != Root && n != nil; {
+			var segment string
+			segment, rest = rest.cut()
+			if n.isLeaf() || (n.shape() == listShape) != isElement(segment) || n.shape() == mixedShape {
+				tops[top] = true
+				break
+			}
+			top, n = top.child(segment), n.find(segment)
+		}
+	}
+	if slices.ContainsFunc(s.events[1:], func(e event) bool { return e.class == setClass || e.class == counterClass }) {
+		tops[Root] = true
+	}
+	s.meetWithin(tops, byPath)
+}
+
+func (s *scene) meetWithin(tops map[Path]bool, byPath map[Path][]mark) {
+	if s.met == nil {
+		s.met = make(map[Path]bool)
+	}
+	for top := range tops {
+		s.base.node(top).leaves(newTrail(top), func(p Path, _ Leaf) bool {
+			if !s.met[p] {
+				s.met[p] = true
+				byPath[p] = append([]mark{{0, ofBase}}, byPath[p]...)
+			}
+			return true
+		})
+	}
+}
+
+// meetAll puts down all leaves of base, and reports whether that is new.
+func (s *scene) meetAll() bool {
+	if s.base == nil || s.met[Root] {
+		return false
+	}
+	byPath := make(map[Path][]mark)
+	for _, r := range s.runs {
+		byPath[r.path] = r.marks
+	}
+	s.meetWithin(map[Path]bool{Root: true}, byPath)
+	s.met[Root] = true
+	s.runs = nil
+	s.index(byPath)
+	return true
+}
+
+// within returns the runs at a path and below it.
+func (s *scene) within(top Path) []run {
+	from, _ := slices.BinarySearchFunc(s.runs, top, func(r run, p Path) int { return r.path.Compare(p) })
+	to := from
+	if top == Root {
+		to = len(s.runs)
+	} else {
+		// What is within a path comes before what is after it.
+		n, _ := slices.BinarySearchFunc(s.runs[from:], top, func(r run, p Path) int {
+			if r.path.Within(p) {
+				return -1
+			}
+			return 1
+		})
+		to += n
+	}
+	return s.runs[from:to]
+}
+
+// live is a live write.
+type live struct {
+	path    Path
+	event   int32
+	deleted bool
+	content content // of a leaf; of the setting of a counter, its total
+	leaf    Leaf    // of a document
+}
+
+// stage is a set of events of a scene that is read as if there were no others,
+// or, where own is not nil, some live writes and additions of theirs.
+type stage struct {
+	*scene
+	in   reach
+	own  []live
+	adds []int32
+}
+
+// everything is the stage of all events.
+func (s *scene) everything() *stage {
+	g := &stage{scene: s, adds: s.adds}
+	for i := range s.events {
+		if s.events[i].head {
+			g.in = union(g.in, s.events[i].reach())
+		}
+	}
+	return g
+}
+
+// size returns how many events the stage has.
+func (g *stage) size() int {
+	if g.own == nil {
+		return g.in.size()
+	}
+	return len(g.eventsOf(g.live(Root)))
+}
+
+// newest returns the marks of the stage whose events no other event of them
+// has seen, the last event first.
+func (g *stage) newest(marks []mark) []mark {
+	var newest []mark
+	for _, m := range slices.Backward(marks) {
+		e := &g.events[m.event]
+		if g.in.has(e) && (e.head || !g.seenBy(m.event, newest)) {
+			newest = append(newest, m)
+		}
+	}
+	return newest
+}
+
+// seenBy reports whether the event of one of the marks has seen an event.
+func (g *stage) seenBy(event int32, marks []mark) bool {
+	e := &g.events[event]
+	return slices.ContainsFunc(marks, func(m mark) bool { return g.events[m.event].sees(e) })
+}
+
+// live is rule 1: it returns the live writes at a path and below it, by path.
+func (g *stage) live(top Path) []live {
+	if g.own != nil {
+		return slices.DeleteFunc(slices.Clone(g.own), func(l live) bool {
+			return !l.path.Within(top) || !g.in.has(&g.events[l.event])
+		})
+	}
+	var out []live
+	var above []run // with their newest marks
+	for p := top; p != Root; {
+		p = p.Parent()
+		if i, ok := g.at[p]; ok {
+			above = append(above, run{p, g.newest(g.runs[i].marks)})
+		}
+	}
+	slices.Reverse(above)
+	garbled := make(map[int32]bool)
+	for _, r := range g.within(top) {
+		for len(above) > 0 && !r.path.Below(above[len(above)-1].path) {
+			above = above[:len(above)-1]
+		}
+		newest := g.newest(r.marks)
+		for _, m := range slices.Backward(newest) {
+			if g.covered(m.event, above) {
+				continue
+			}
+			if l, ok := g.wrote(r.path, m); ok {
+				out = append(out, l)
+			} else {
+				garbled[m.event] = true
+			}
+		}
+		above = append(above, run{r.path, newest})
+	}
+	if top != Root || len(garbled) == 0 {
+		return out
+	}
+	if g.meetAll() {
+		return g.live(Root) // what cannot be read is in conflict with all of it
+	}
+	return g.withGarbled(out, garbled)
+}
+
+func (g *stage) covered(event int32, above []run) bool {
+	return !g.events[event].head && slices.ContainsFunc(above, func(r run) bool { return g.seenBy(event, r.marks) })
+}
+
+// withGarbled adds a leaf at the root for each event with live writes whose
+// text cannot be read.
+func (g *stage) withGarbled(out []live, garbled map[int32]bool) []live {
+	for event := range garbled {
+		out = append(out, live{path: Root, event: event, content: g.events[event].register()})
+	}
+	slices.SortFunc(out, func(a, b live) int {
+		return cmp.Or(a.path.Compare(b.path), cmp.Compare(a.event, b.event))
+	})
+	return out
+}
+
+// wrote returns a write as if it were live; false if its text cannot be read.
+func (g *stage) wrote(p Path, m mark) (l live, ok bool) {
+	e := &g.events[m.event]
+	l = live{path: p, event: m.event}
+	switch m.what {
+	case deleted:
+		l.deleted = true
+	case leafMark:
+		if e.class == registerClass {
+			l.content = e.register()
+		} else {
+			l.content = content{class: e.class} // the path says which element
+		}
+	case wholeMark:
+		l.content = content{class: counterClass}
+	case ofBase:
+		l.leaf, _ = g.base.Leaf(p)
+		l.content = content{class: documentClass, sum: l.leaf.Sum}
+	case ofText:
+		d, readable := e.text()
+		if !readable {
+			return l, false
+		}
+		var there bool
+		l.leaf, there = d.Leaf(p)
+		l.deleted = !there
+		l.content = content{class: documentClass, sum: l.leaf.Sum}
+	}
+	if l.content.class == counterClass {
+		l.content = numberContent(g.total(l))
+	}
+	return l, true
+}
+
+// eventsOf returns the events of live writes, each once.
+func (g *stage) eventsOf(writes []live) []int32 {
+	var events []int32
+	for _, l := range writes {
+		events = append(events, l.event)
+	}
+	slices.Sort(events)
+	return slices.Compact(events)
+}
