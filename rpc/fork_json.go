@@ -115,6 +115,16 @@ func (d *Difference) appendJSON(b []byte) []byte {
 	b = appendBytesMember(b, "b", "b_base64", d.B)
 	b = appendIDMember(b, "a_kind", d.KindA)
 	b = appendIDMember(b, "b_kind", d.KindB)
+	if d.Fields != nil {
+		b = append(appendName(b, "fields"), '[')
+		for i := range d.Fields {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = d.Fields[i].appendJSON(b)
+		}
+		b = append(b, ']')
+	}
 	return append(b, '}')
 }
 
@@ -128,8 +138,9 @@ func (d *Difference) UnmarshalJSON(data []byte) error {
 		B       *string `json:"b"`
 		BBase64 []byte  `json:"b_base64"`
 
-		KindA kindText `json:"a_kind"`
-		KindB kindText `json:"b_kind"`
+		KindA  kindText      `json:"a_kind"`
+		KindB  kindText      `json:"b_kind"`
+		Fields []FieldChange `json:"fields"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read difference: %w", err)
@@ -137,6 +148,7 @@ func (d *Difference) UnmarshalJSON(data []byte) error {
 	*d = Difference{
 		Key: w.Key, Change: w.Change,
 		A: valueWire{w.A, w.ABase64}.bytes(), B: valueWire{w.B, w.BBase64}.bytes(), KindA: w.KindA.is, KindB: w.KindB.is,
+		Fields: w.Fields,
 	}
 	return nil
 }

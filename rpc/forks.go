@@ -202,6 +202,9 @@ type Difference struct {
 	A, B   []byte // nil if not there; values in JSON as a, b or a_base64, b_base64
 	// KindA and KindB are zero if not there.
 	KindA, KindB crdt.Kind
+	// Fields are where two documents differ. What stands behind the door may
+	// leave it nil: the door fills it.
+	Fields []FieldChange
 }
 
 // UndoRequest writes again what the keys of a block had before it.

@@ -270,7 +270,7 @@ func TestClientDiffAndPick(t *testing.T) {
 		}
 		got = append(got, d)
 	}
-	if want := []Difference{{"both", "changed", []byte("1"), []byte{0xff}, crdt.Bytes, crdt.Bytes}, {"gone", "deleted", []byte("x"), nil, crdt.Bytes, 0}}; !reflect.DeepEqual(got, want) {
+	if want := []Difference{{"both", "changed", []byte("1"), []byte{0xff}, crdt.Bytes, crdt.Bytes, nil}, {"gone", "deleted", []byte("x"), nil, crdt.Bytes, 0, nil}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
 	for _, err := range c.Diff(ctx, DiffRequest{A: "default@2026-01-01T00:00:00Z", B: "nosuch", Key: "a/"}) {

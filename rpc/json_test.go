@@ -89,7 +89,7 @@ func TestJSONRoundTrips(t *testing.T) {
 		"resolve binary": ResolveRequest{ID: "i", Value: &[]byte{0xff}},
 		"resolve empty":  ResolveRequest{ID: "i", Value: &[]byte{}},
 		"pick":           PickRequest{Revision: "r", Into: "f"},
-		"difference":     Difference{Key: "k", Change: "changed", A: []byte{}, B: []byte{0xff}, KindA: crdt.Bytes, KindB: crdt.JSON},
+		"difference":     Difference{Key: "k", Change: "changed", A: []byte{}, B: []byte{0xff}, KindA: crdt.Bytes, KindB: crdt.JSON, Fields: []FieldChange{{Path: "/a", A: []byte("1")}, {Path: "/b", B: []byte("[1,2]")}}},
 		"created":        Difference{Key: "k", Change: "created", B: []byte("b")},
 		"reset":          Reset{Written: written, Changed: []MergedKey{{"k", "changed"}}, Plan: true},
 		"tag":            PointerInfo{Name: "n", Cut: []dag.BlockID{{1}}, Time: testTime, Node: "n", Author: "a", Message: "m", Clash: true},

@@ -192,6 +192,9 @@ func schemas() object {
 		out[name] = shape
 	}
 	out["Entry"].(object)["properties"].(object)["document"] = object{"description": "The value of a json or yaml, parsed."}
+	out["Difference"].(object)["properties"].(object)["fields"] = arraySchema(object{
+		"type": "object", "description": "Where two documents differ.", "properties": object{"path": object{"type": "string"}, "a": object{}, "b": object{}},
+	})
 	return out
 }
 

@@ -78,7 +78,7 @@ func forkExamples(conflict Conflict, written Written) map[string][]any {
 		"Fork":         {ForkInfo{Labels: []string{""}, From: []ForkSource{{Filter: filter}}}},
 		"CreateFork":   {ForkRequest{From: "f", At: "a", Filter: filter}},
 		"Rename":       {renameBody{}},
-		"Difference":   {Difference{A: text, B: text}, Difference{A: raw, B: raw}},
+		"Difference":   {Difference{A: text, B: text, Fields: []FieldChange{{Path: "/"}}}, Difference{A: raw, B: raw}},
 		"Pick":         {PickRequest{}},
 		"Pointer":      {PointerInfo{Fork: "f", Cut: []dag.BlockID{{}}, Time: time.Unix(1, 0), Node: "n", Author: "a", Message: "m", Clash: true}},
 		"TagRequest":   {tagBody{At: "a"}},

@@ -247,5 +247,10 @@ func (x *exchange) getDiff() error {
 	key := func(d *Difference) string { return d.Key }
 	all := x.Service.Merges.Diff(x.r.Context(), r)
 	return writeList(x, "differences", behind(all, x.query.Get("after"), key),
-		func(b []byte, d *Difference) []byte { return d.appendJSON(b) }, key)
+		func(b []byte, d *Difference) []byte {
+			if d.Fields == nil {
+				d.Fields, _ = CompareFields(d.KindA, d.A, d.KindB, d.B)
+			}
+			return d.appendJSON(b)
+		}, key)
 }
