@@ -54,7 +54,7 @@ func exclusive(cmd *cobra.Command, groups ...[]string) {
 // unconditional write.
 var neverEmpty = []string{
 	"addr", "after", "apply", "at", "base", "config", "cursor-file", "data", "expect", "file", "fork", "from", "git-stream", "if-match", "import-as", "into",
-	"on-conflict", "ref", "rev", "since", "socket", "state", "take", "to", "type", "wait",
+	"on-conflict", "path", "ref", "rev", "since", "socket", "state", "take", "to", "type", "wait",
 }
 
 func refuseEmpty(cmd *cobra.Command) error {

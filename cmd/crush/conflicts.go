@@ -20,7 +20,8 @@ func (p *program) conflictsCommand() *cobra.Command {
 		Short: "List what is in conflict",
 		Long: `List the keys with two or more values of which nobody has seen the other: what was
 there before, both sides of each, which of them is served, and the command that
-settles it. A conflict is data like any other: it is the same on every node,
+settles it. A json or yaml can be in conflict at several places: each stands for
+itself, with its path. A conflict is data like any other: it is the same on every node,
 nothing waits for it, and it stays until somebody settles it.`,
 		Example: `  crush conflicts
   crush conflicts app/ -F staging
@@ -156,15 +157,11 @@ func (p *program) printConflicts(list []rpc.Conflict, indent string, settle func
 		if i > 0 && settle != nil {
 			p.printf("\n")
 		}
-		path := ""
-		if c.Path != "" && c.Path != "/" {
-			path = " at " + escape(c.Path)
-		}
 		id := ""
 		if settle != nil { // a plan's conflicts are not there yet
 			id = fmt.Sprintf(", id %s, state %s", ids.short(c.ID), states.short(c.State))
 		}
-		p.printf("%s%s%s  %s%s\n", indent, escape(c.Key), path, escape(c.Kind), id)
+		p.printf("%s%s  %s%s\n", indent, place(c.Key, c.Path), escape(c.Kind), id)
 		p.printf("%s  %s\n", indent, baseLine(c.Base, &revisions))
 		for _, s := range c.Sides {
 			p.printf("%s  %s\n", indent, sideLine(s, &revisions))
@@ -213,7 +210,15 @@ func resolveCommand(c rpc.Conflict, state string) string {
 	if _, ok := shellWord(key); !ok || strings.HasPrefix(key, "-") {
 		key = c.ID.String()
 	}
-	return command(append(words, key, "--state", state, "--take", c.Sides[0].Letter)...) + others(c)
+	words = append(words, key)
+	if key == c.Key && c.Path != "" && c.Path != "/" {
+		if _, ok := shellWord(c.Path); ok {
+			words = append(words, "--path", c.Path)
+		} else {
+			words[len(words)-1] = c.ID.String()
+		}
+	}
+	return command(append(words, "--state", state, "--take", c.Sides[0].Letter)...) + others(c)
 }
 
 // age says how long ago something was written, roughly.

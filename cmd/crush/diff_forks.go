@@ -36,7 +36,7 @@ func forkAt(word string) string {
 }
 
 // diffForks compares what two forks serve: A, B, and perhaps a key or prefix.
-func (p *program) diffForks(ctx context.Context, door *rpc.Client, args []string) (differs bool, err error) {
+func (p *program) diffForks(ctx context.Context, door *rpc.Client, args []string, f *diffFlags) (differs bool, err error) {
 	r := rpc.DiffRequest{A: forkAt(args[0]), B: forkAt(args[1])}
 	if len(args) == 3 {
 		if r.Key = args[2]; r.Key == "" {
@@ -47,12 +47,21 @@ func (p *program) diffForks(ctx context.Context, door *rpc.Client, args []string
 		return false, err
 	}
 	n := 0
-	err = printList(p, counted(door.Diff(ctx, r), &n), func(d rpc.Difference) { p.printDifference(d, args[0], args[1]) })
+	err = printList(p, counted(door.Diff(ctx, r), &n), func(d rpc.Difference) {
+		if f.text {
+			d.Fields = nil
+		}
+		p.printDifference(d, args[0], args[1])
+	})
 	return n > 0, err
 }
 
 // printDifference prints how one key differs between two forks.
 func (p *program) printDifference(d rpc.Difference, a, b string) {
+	if len(d.Fields) > 0 {
+		p.printDiff(fieldDiff(forkSide(a, d.Key, d.A), forkSide(b, d.Key, d.B), d.Fields))
+		return
+	}
 	if !isText(d.A) || !isText(d.B) {
 		p.printf("%s: values that are not text differ: %s in %s, %s in %s\n", escape(d.Key),
 			sizeOrAbsent(d.A), escape(a), sizeOrAbsent(d.B), escape(b))

@@ -64,6 +64,11 @@ type verdict struct {
 
 // judge classifies an error of a verb that ran under ctx.
 func judge(ctx context.Context, err error) verdict {
+	if e, ok := errors.AsType[*keptError](err); ok {
+		v := judge(context.WithoutCancel(ctx), e.cause)
+		v.message += "; what you wrote is kept in " + e.file
+		return v
+	}
 	if ctx.Err() != nil {
 		return verdict{"interrupted", "interrupted", exitInterrupted}
 	}

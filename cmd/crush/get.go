@@ -16,6 +16,7 @@ import (
 type getFlags struct {
 	rev, at   string
 	after     string
+	path      string
 	recursive bool
 	strict    bool
 }
@@ -31,6 +32,9 @@ added, and a value that is not text is refused without -o raw.
 A key in conflict prints the value that is served and a warning on stderr, and
 exits 0; with --strict it exits 3.
 
+--path prints what stands at one place of a json or yaml: a string as its text,
+anything else in the notation of the kind. If nothing does, exit 5.
+
 -r prints all keys below PREFIX/, one line each: key, tab, value, with control
 characters written as \n, \t, \x00.
 
@@ -45,6 +49,7 @@ TIME is RFC 3339, 2006-01-02[ 15:04[:05]] in local time, yesterday, 2h or 3d
   crush get app/port --rev head~1
   crush get app/port --at yesterday
   crush get app/port -o json
+  crush get app/config --path /spec/replicas
   crush get app/port --after bafyreig5q... --timeout 10s
   crush get -r app/ -o jsonl`,
 		Args: wantArgs(1, 1),
@@ -58,14 +63,19 @@ TIME is RFC 3339, 2006-01-02[ 15:04[:05]] in local time, yesterday, 2h or 3d
 	fl := cmd.Flags()
 	fl.StringVar(&f.rev, "rev", "", "the value of revision `REV`")
 	fl.StringVar(&f.at, "at", "", "the value as it was at a `TIME` or after a block")
+	fl.StringVar(&f.path, "path", "", "what stands at this `PATH` of a json or yaml, as /spec/replicas")
 	fl.StringVar(&f.after, "after", "", "wait until `BLOCK` is on this node (else exit 7)")
 	fl.BoolVarP(&f.recursive, "recursive", "r", false, "all keys below PREFIX/")
 	fl.BoolVar(&f.strict, "strict", false, "exit 3 if the key is in conflict")
-	exclusive(cmd, []string{"rev", "at"}, []string{"rev", "recursive"})
+	exclusive(cmd, []string{"rev", "at"}, []string{"rev", "recursive"}, []string{"path", "recursive"})
 	return cmd
 }
 
 func (p *program) get(cmd *cobra.Command, key string, f *getFlags) error {
+	r := rpc.GetRequest{KeyRef: p.keyRef(key), Rev: rpc.Ref(f.rev), At: timeOrRef(f.at), After: f.after}
+	if err := setPath(&r.Path, f.path); err != nil {
+		return err
+	}
 	door, err := p.door()
 	if err != nil {
 		return err
@@ -76,7 +86,7 @@ func (p *program) get(cmd *cobra.Command, key string, f *getFlags) error {
 	}
 	ctx, cancel := within(cmd.Context())
 	defer cancel()
-	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: p.keyRef(key), Rev: rpc.Ref(f.rev), At: timeOrRef(f.at), After: f.after})
+	e, err := door.Get(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -160,6 +170,10 @@ func conflictLine(e rpc.Entry) string {
 	const most = 4
 	var sides []string
 	for _, c := range e.Conflicts {
+		at := ""
+		if c.Path != "" && c.Path != "/" {
+			at = "at " + c.Path + " "
+		}
 		for _, s := range c.Sides {
 			what := "value"
 			if s.Deleted {
@@ -169,7 +183,7 @@ func conflictLine(e rpc.Entry) string {
 			if s.Served {
 				by += ", served"
 			}
-			sides = append(sides, fmt.Sprintf("%s: %s %s", s.Letter, what, by))
+			sides = append(sides, fmt.Sprintf("%s%s: %s %s", at, s.Letter, what, by))
 		}
 	}
 	if len(sides) == 0 {

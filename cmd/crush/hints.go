@@ -10,6 +10,8 @@ import (
 // hints tells people who come from other tools what to type.
 var hints = map[string]string{
 	"add":         `writing is one step here: crush put KEY VALUE`,
+	"annotate":    `crush blame KEY`,
+	"append":      `crush set add KEY ELEM for a set, crush edit KEY for anything else`,
 	"branch":      `a branch is called a fork here: crush fork create NAME, crush fork ls`,
 	"cat":         `crush get KEY`,
 	"checkout":    `nothing is checked out: name the fork on each command with -F NAME`,
@@ -18,6 +20,8 @@ var hints = map[string]string{
 	"cluster":     `crush status, crush member ls`,
 	"commit":      `every put is a revision of its own; add -m MESSAGE to it`,
 	"create":      `crush put KEY VALUE (--if-absent to create only)`,
+	"count":       `crush incr KEY`,
+	"decr":        `crush incr KEY -1`,
 	"delete":      `crush del KEY`,
 	"dump":        `crush export --dir DIR`,
 	"find":        `crush ls PREFIX`,
@@ -25,12 +29,15 @@ var hints = map[string]string{
 	"fsck":        `crush verify`,
 	"health":      `crush status`,
 	"history":     `crush log KEY`,
+	"inc":         `crush incr KEY`,
+	"increment":   `crush incr KEY`,
 	"keys":        `crush ls`,
 	"list":        `crush ls`,
 	"load":        `crush apply -f DIR`,
 	"members":     `crush member ls`,
 	"mergetool":   `crush conflicts lists them, crush resolve KEY settles one`,
 	"nodes":       `crush member ls`,
+	"patch":       `crush put KEY --path /a/b VALUE`,
 	"pull":        `nodes sync by themselves: see crush status`,
 	"push":        `nodes sync by themselves: see crush status`,
 	"read":        `crush get KEY`,
@@ -44,7 +51,6 @@ var hints = map[string]string{
 	"run":         `crush daemon`,
 	"serve":       `crush daemon`,
 	"server":      `crush daemon`,
-	"set":         `crush put KEY VALUE`,
 	"settle":      `crush resolve KEY --take SIDE`,
 	"start":       `crush daemon`,
 	"subscribe":   `crush watch PREFIX`,
@@ -54,6 +60,7 @@ var hints = map[string]string{
 	"tail":        `crush watch PREFIX`,
 	"unset":       `crush del KEY`,
 	"whoami":      `crush id`,
+	"vi":          `crush edit KEY`,
 	"write":       `crush put KEY VALUE`,
 }
 
@@ -100,6 +107,9 @@ func verbFirst(root *cobra.Command, args []string) ([]string, error) {
 		default:
 			return append(append(verb, rest...), args[i:]...), nil
 		}
+	}
+	if cmd.Name() == incrVerb {
+		rest = negativesLast(cmd, rest)
 	}
 	return append(verb, rest...), nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -37,7 +38,9 @@ conflict. What happens then, --on-conflict says:
   lww     the last write wins, by the clocks of the writers
 
 --resolve settles one key: by a SIDE, which is a letter of the plan, a fork, a
-node or a revision, or by the bytes of a FILE (- for standard input). --skip
+node or a revision, or by the bytes of a FILE (- for standard input). KEY:PATH is
+one place of a json or yaml, as app/config:/spec/replicas; there JSON, as 4 or
+"text" or {"a": 1}, is the value itself, and anything else a SIDE. --skip
 leaves out a key, or those that match a pattern; the next merge offers them
 again. --reject keeps DST's value of a key for good.
 
@@ -49,6 +52,7 @@ the options that the plan was made with.`,
   crush merge staging --into default -m "release 12"
   crush merge staging --into default --resolve app/replicas=staging --skip 'env/**'
   crush merge staging --into default --resolve app/motd=@motd.txt
+  crush merge staging --into default --resolve app/config:/spec/replicas=4
   crush merge default --into staging --on-conflict keep`,
 		Args: wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.merge(cmd, args[0], &f) },
@@ -58,7 +62,7 @@ the options that the plan was made with.`,
 	fl.BoolVar(&f.plan, "plan", false, "only say what would happen")
 	fl.StringVar(&f.apply, "apply", "", "do what the plan `ID` says, or nothing (exit 4)")
 	fl.StringVar(&f.onConflict, "on-conflict", "fail", "`WHAT` to do with conflicts: fail, keep, ours, theirs or lww")
-	fl.StringArrayVar(&f.resolve, "resolve", nil, "settle a key: `KEY=SIDE` or KEY=@FILE; may be repeated")
+	fl.StringArrayVar(&f.resolve, "resolve", nil, "settle a key, or one place: `KEY[:PATH]=SIDE`, or KEY[:PATH]=@FILE, or KEY:PATH=JSON; may be repeated")
 	fl.StringArrayVar(&f.skip, "skip", nil, "leave out this `KEY` or pattern, for now; may be repeated")
 	fl.StringArrayVar(&f.reject, "reject", nil, "keep DST's value of this `KEY`; may be repeated")
 	exclusive(cmd, []string{"plan", "apply"})
@@ -162,8 +166,31 @@ func (p *program) mergeRequest(verb, source string, f *mergeFlags) (rpc.MergeReq
 }
 
 // resolution reads KEY=@FILE, cut at the first =@, or KEY=SIDE, cut at the last
-// =: keys may have them, sides have none.
+// =: keys may have them, sides have none. If a path follows the key, it ends at
+// its first =, and what is JSON behind it is a value.
 func (p *program) resolution(s string) (rpc.Resolution, error) {
+	key, path, choice, err := cutPath(s)
+	if err != nil {
+		return rpc.Resolution{}, err
+	}
+	if path != "" {
+		r := rpc.Resolution{Key: key, Side: choice}
+		if err := setPath(&r.Path, path); err != nil {
+			return r, err
+		}
+		file, ok := strings.CutPrefix(choice, "@")
+		switch {
+		case ok:
+			value, err := p.readFile(file)
+			r.Side, r.Value = "", &value
+			return r, err
+		case choice == "":
+			return r, usagef("--resolve %s: want KEY:PATH=SIDE, KEY:PATH=JSON or KEY:PATH=@FILE", s)
+		case json.Valid([]byte(choice)):
+			r.Side, r.Value = "", new([]byte(choice))
+		}
+		return r, nil
+	}
 	if key, file, ok := strings.Cut(s, "=@"); ok && key != "" {
 		value, err := p.readFile(file)
 		return rpc.Resolution{Key: key, Value: &value}, err
@@ -173,6 +200,29 @@ func (p *program) resolution(s string) (rpc.Resolution, error) {
 		return rpc.Resolution{}, usagef("--resolve %s: want KEY=SIDE or KEY=@FILE", s)
 	}
 	return rpc.Resolution{Key: s[:i], Side: s[i+1:]}, nil
+}
+
+// cutPath cuts KEY:PATH=CHOICE; the path is "" if there is none. It begins at
+// the first :/ from which on a path is spelled right; keys with one in them are
+// settled by resolve.
+func cutPath(s string) (key, path, choice string, err error) {
+	for i := 1; i < len(s); i++ {
+		if !strings.HasPrefix(s[i:], ":/") {
+			continue
+		}
+		at, rest, ok := strings.Cut(s[i+1:], "=")
+		var r rpc.Resolution
+		bad := setPath(&r.Path, at)
+		switch {
+		case !ok || strings.HasPrefix(at, "//"): // as in a URL: no path
+			continue
+		case bad == nil:
+			return s[:i], at, rest, nil
+		case err == nil:
+			err = usagef("--resolve %s: %v", s, bad)
+		}
+	}
+	return "", "", "", err
 }
 
 // readFile reads a value from a file, or from standard input if it is "-".

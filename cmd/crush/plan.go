@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -100,11 +101,31 @@ func (p *program) printNext(m rpc.Merged, r rpc.MergeRequest) {
 	words := append(slices.Clone(base), options(r)...)
 	settle := command(words...) + " --resolve KEY=SIDE …"
 	if c := m.Conflicts[0]; len(m.Conflicts) == 1 {
-		settle = command(append(slices.Clone(words), "--resolve", c.Key+"="+c.Sides[0].Letter)...) + others(c)
+		settle = command(append(slices.Clone(words), "--resolve", resolvedAt(c.Key, c.Path)+"="+c.Sides[0].Letter)...) + others(c)
 	}
 	p.printf("to settle them here:       %s\n", settle)
 	p.printf("to leave some out for now: %s --skip KEY …\n", command(words...))
 	p.printf("to merge and settle later: %s\n", command(append(words, "--on-conflict", "keep")...))
+}
+
+// resolvedAt names a conflict as --resolve does.
+func resolvedAt(key, path string) string {
+	if path == "" || path == "/" {
+		return key
+	}
+	return key + ":" + path
+}
+
+// choiceOf is what a resolution chose, as --resolve takes it.
+func choiceOf(s rpc.Resolution) string {
+	const most = 60
+	switch {
+	case s.Value == nil:
+		return s.Side
+	case s.Path != "" && len(*s.Value) <= most && json.Valid(*s.Value):
+		return string(*s.Value)
+	}
+	return "@FILE"
 }
 
 // options are the flags of a merge that belong to its plan.
@@ -113,11 +134,7 @@ func options(r rpc.MergeRequest) (words []string) {
 		words = append(words, "--on-conflict", string(r.OnConflict))
 	}
 	for _, s := range r.Resolve {
-		side := s.Side
-		if s.Value != nil {
-			side = "@FILE"
-		}
-		words = append(words, "--resolve", s.Key+"="+side)
+		words = append(words, "--resolve", resolvedAt(s.Key, string(s.Path))+"="+choiceOf(s))
 	}
 	for _, key := range r.Skip {
 		words = append(words, "--skip", key)

@@ -11,9 +11,9 @@ import (
 )
 
 type putFlags struct {
-	file, kind, message string
-	base, ifMatch       string
-	ifAbsent            bool
+	file, kind, path, message string
+	base, ifMatch             string
+	ifAbsent                  bool
 }
 
 func (p *program) putCommand() *cobra.Command {
@@ -21,10 +21,21 @@ func (p *program) putCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "put KEY VALUE | put KEY --file FILE",
 		Short: "Write a value",
-		Long: `Write a value: a new revision of KEY, also when the value is the old one.
+		Long: `Write a value: a new revision of KEY, also when the value is the old one. A json
+or yaml that changes nothing writes nothing.
 
 VALUE is taken literally, without a newline. --file takes the bytes of a file;
 --file - those of standard input. A value that starts with - goes behind --.
+
+A key keeps its kind. A new one is of the kind that --type says, or the FILE's
+extension if that is .json, .yaml or .yml, else bytes. Writes of a json or yaml
+that change different fields merge by themselves; one that does not parse is
+refused with its line and column.
+
+--path writes one place of a json or yaml, and nothing else: / and the name of a
+member for each step down, in which ~1 stands for / and ~0 for ~; [ID] is an
+element of a keyed list. VALUE is then in the notation of the key's kind; with
+--type text it is a string as it stands.
 
 --if-match and --if-absent decide on this node: two nodes that are apart can
 both succeed, and the conflict then shows it.
@@ -37,6 +48,9 @@ block and token are printed, and it goes to the others when they can be reached.
   crush put app/config --file config.yaml -m "raise the limits"
   date | crush put app/built --file -
   crush put app/offset -- -5
+  crush put app/limits '{"cpu": 2}' --type json
+  crush put app/config --path /spec/replicas 3
+  crush put app/config --path /spec/image --type text shop:12
   crush put app/owner alice --if-absent
   crush put app/port 8080 --wait zones --timeout 10s
   crush put app/port 8081 --if-match "$(crush get app/port -o json | jq -r .token)"`,
@@ -45,7 +59,8 @@ block and token are printed, and it goes to the others when they can be reached.
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&f.file, "file", "f", "", "take the value from `FILE`, or from standard input: -")
-	fl.StringVar(&f.kind, "type", "", "`KIND` of the value: bytes or text (default: the key's kind, else bytes)")
+	addKind(cmd, &f.kind)
+	fl.StringVar(&f.path, "path", "", "write only what stands at this `PATH` of a json or yaml, as /spec/replicas")
 	fl.StringVar(&f.base, "base", "", "the `TOKEN` that was read: what is newer stays beside this value")
 	fl.StringVar(&f.ifMatch, "if-match", "", "write only if the key is as at `TOKEN` (else exit 4)")
 	fl.BoolVar(&f.ifAbsent, "if-absent", false, "write only if the key is not there (else exit 4)")
@@ -62,16 +77,13 @@ func (p *program) put(cmd *cobra.Command, args []string, f *putFlags) error {
 		IfMatch:  rpc.Token(f.ifMatch),
 		IfAbsent: f.ifAbsent,
 	}
-	switch f.kind {
-	case "":
-	case "bytes", "text":
-		if err := r.Kind.UnmarshalText([]byte(f.kind)); err != nil {
-			return usagef("--type: %v", err)
-		}
-	default:
-		return usagef("--type %s: want bytes or text", f.kind)
+	err := setKind(&r.Kind, f.kind)
+	if err == nil {
+		err = setPath(&r.Path, f.path)
 	}
-	var err error
+	if err != nil {
+		return err
+	}
 	if r.Value, err = p.putValue(args, cmd.Flags().Changed("file"), f.file); err != nil {
 		return err
 	}
@@ -81,13 +93,27 @@ func (p *program) put(cmd *cobra.Command, args []string, f *putFlags) error {
 	}
 	ctx, cancel := p.bounded(cmd.Context())
 	defer cancel()
+	if f.kind == "" && f.path == "" {
+		if err := kindOfFile(ctx, door, &r, f.file); err != nil {
+			return err
+		}
+	}
 	w, err := door.Put(ctx, r)
 	if err != nil {
-		return err
+		return hintQuotes(err, r.Value, f.path != "")
 	}
-	p.warnWritten(r.Key, w)
+	return p.printPut(r.Key, f.path, w)
+}
+
+// printPut prints the answer of a put, of a whole value or at a path.
+func (p *program) printPut(key, path string, w rpc.Written) error {
+	p.warnWritten(key, w)
 	return p.print(w, func() {
-		p.printf("put %s, revision %s\n", escape(r.Key), new(shortener).short(w.Revision))
+		if w.Unchanged {
+			p.printf("%s says that already: nothing to write\n", place(key, path))
+			return
+		}
+		p.printf("put %s, revision %s\n", place(key, path), new(shortener).short(w.Revision))
 	})
 }
 

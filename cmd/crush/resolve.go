@@ -13,17 +13,25 @@ import (
 )
 
 type resolveFlags struct {
-	take, value, file, state, message string
-	del                               bool
+	take, value, file, state, path, message string
+	del, edit                               bool
 }
 
 func (p *program) resolveCommand() *cobra.Command {
 	var f resolveFlags
 	cmd := &cobra.Command{
-		Use:   "resolve KEY|ID --take SIDE | --value V | --file F | --del",
+		Use:   "resolve KEY|ID --take SIDE | --value V | --file F | --edit | --del",
 		Short: "Settle a conflict",
 		Long: `Settle the conflict of a key, or the one with this ID, by a write that has seen
 all of its sides. crush conflicts lists them.
+
+A json or yaml can be in conflict at several places: --path settles the conflict
+at one of them, and V is then in the notation of the key's kind. Without it all
+are settled.
+
+--edit opens an editor (VISUAL, EDITOR or vi) with the value that is served, below
+a comment that lists the sides and is no part of it. If you change nothing, the
+conflict stays open.
 
 SIDE is a letter of that list, a fork, a node or a revision. The letters are
 those of the conflict's state: with --state, or its first 6 characters or more,
@@ -32,6 +40,8 @@ settled it (exit 4).`,
 		Example: `  crush resolve app/replicas --take a
   crush resolve app/replicas --state 6cnkd2xy --take staging
   crush resolve app/replicas --value 4 -m "between the two"
+  crush resolve app/config --path /spec/replicas --take b
+  crush resolve app/config --edit
   crush resolve app/motd --file motd.txt
   crush resolve app/old --del`,
 		Args: wantArgs(1, 1),
@@ -41,16 +51,22 @@ settled it (exit 4).`,
 	fl.StringVar(&f.take, "take", "", "the `SIDE` that holds from now on")
 	fl.StringVar(&f.value, "value", "", "this `VALUE` instead of a side")
 	fl.StringVarP(&f.file, "file", "f", "", "the value in `FILE`, or standard input: -")
-	fl.BoolVar(&f.del, "del", false, "delete the key")
+	fl.BoolVar(&f.edit, "edit", false, "the value that you make in an editor of the one that is served")
+	fl.BoolVar(&f.del, "del", false, "delete the key, or what stands at --path")
+	fl.StringVar(&f.path, "path", "", "the conflict at this `PATH` of a json or yaml, as /spec/replicas")
 	fl.StringVar(&f.state, "state", "", "only if the conflict's `STATE` is still this (else exit 4)")
-	exclusive(cmd, []string{"take", "value", "file", "del"})
+	exclusive(cmd, []string{"take", "value", "file", "edit", "del"})
 	addMessage(cmd, &f.message)
 	return cmd
 }
 
 func (p *program) resolveConflict(cmd *cobra.Command, name string, f *resolveFlags) error {
 	r := rpc.ResolveRequest{KeyRef: p.keyRef(name), Claim: p.claim(f.message), State: f.state, Take: f.take, Delete: f.del}
-	if err := p.resolveValue(cmd, f, &r); err != nil {
+	err := setPath(&r.Path, f.path)
+	if err == nil {
+		err = p.resolveValue(cmd, f, &r)
+	}
+	if err != nil {
 		return err
 	}
 	door, err := p.door()
@@ -62,15 +78,22 @@ func (p *program) resolveConflict(cmd *cobra.Command, name string, f *resolveFla
 	if err := findConflict(ctx, door, &r); err != nil {
 		return err
 	}
+	if f.edit {
+		return p.resolveInEditor(cmd, door, r)
+	}
 	w, err := door.Resolve(ctx, r)
 	if err != nil {
-		return err
+		return hintQuotes(err, []byte(f.value), false)
 	}
+	return p.printSettled(name, f.path, w)
+}
+
+func (p *program) printSettled(name, path string, w rpc.Written) error {
 	if w.Conflict {
 		p.warn("%s is in conflict still (see crush conflicts)", name)
 	}
 	return p.print(w, func() {
-		p.printf("settled %s, revision %s\n", escape(name), new(shortener).short(w.Revision))
+		p.printf("settled %s, revision %s\n", place(name, path), new(shortener).short(w.Revision))
 	})
 }
 
@@ -83,8 +106,8 @@ func (p *program) resolveValue(cmd *cobra.Command, f *resolveFlags, r *rpc.Resol
 		value, err := p.readFile(f.file)
 		r.Value = &value
 		return err
-	case f.take == "" && !f.del:
-		return usagef("resolve wants --take SIDE, --value V, --file F or --del")
+	case f.take == "" && !f.del && !f.edit:
+		return usagef("resolve wants --take SIDE, --value V, --file F, --edit or --del")
 	}
 	return nil
 }

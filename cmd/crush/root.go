@@ -131,11 +131,11 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
 		"Additional help topics", "More help", "about a command", "about a verb",
 	).Replace(root.UsageTemplate()))
 	root.AddCommand(
-		p.aliasCommand(), p.applyCommand(), p.benchCommand(), p.completionCommand(), p.configCommand(), p.conflictsCommand(),
-		p.daemonCommand(), p.delCommand(), p.diffCommand(), p.exportCommand(), p.forkCommand(), p.getCommand(),
-		p.idCommand(), p.importCommand(), p.infoCommand(), p.joinCommand(), p.logCommand(), p.lsCommand(), p.memberCommand(),
+		p.aliasCommand(), p.applyCommand(), p.benchCommand(), p.blameCommand(), p.completionCommand(), p.configCommand(), p.conflictsCommand(),
+		p.daemonCommand(), p.delCommand(), p.diffCommand(), p.editCommand(), p.exportCommand(), p.forkCommand(), p.getCommand(),
+		p.idCommand(), p.importCommand(), p.incrCommand(), p.infoCommand(), p.joinCommand(), p.logCommand(), p.lsCommand(), p.memberCommand(),
 		p.mergeCommand(), p.peersCommand(), p.pickCommand(), p.promoteCommand(), p.putCommand(), p.resolveCommand(),
-		p.rollbackCommand(), p.showCommand(), p.snapshotCommand(), p.statusCommand(), p.tagCommand(), p.undoCommand(), p.verifyCommand(),
+		p.rollbackCommand(), p.setCommand(), p.showCommand(), p.snapshotCommand(), p.statusCommand(), p.tagCommand(), p.undoCommand(), p.verifyCommand(),
 		p.versionCommand(), p.watchCommand(),
 	)
 	plainUsage(root)

@@ -49,6 +49,15 @@ func TestVerbFirst(t *testing.T) {
 		"--role reader member add ID":    "member add --role reader ID",
 		"--into b merge a":               "merge --into b a",
 		"-F x fork create y":             "fork create -F x y",
+		"incr k -5":                      "incr k -- -5",
+		"incr -5 k":                      "incr k -- -5",
+		"-F x incr k -5 -m -6":           "incr -F x k -m -6 -- -5",
+		"incr k -m=a -5 --wait 1":        "incr k -m=a --wait 1 -- -5",
+		"incr -- k -5":                   "incr -- k -5",
+		"incr k -5 -- -6":                "incr k -- -5 -6",
+		"incr k 5":                       "incr k 5",
+		"-m x set add k a":               "set add -m x k a",
+		"get k -5":                       "get k -5",
 		"--at 2h tag v1":                 "tag --at 2h v1",
 		"tag --at 2h v1":                 "tag --at 2h v1",
 		"tag -m x ls":                    "tag ls -m x",
@@ -87,10 +96,10 @@ func TestFlagsAgree(t *testing.T) {
 	walk(root)
 	for _, a := range all {
 		for _, name := range []string{
-			"after", "all", "announce", "apply", "at", "author", "base", "count", "cursor-file", "del", "dir", "discard", "exit-code",
+			"after", "all", "announce", "apply", "at", "author", "base", "count", "cursor-file", "del", "dir", "discard", "edit", "exit-code",
 			"expect", "file", "force", "from", "http", "http-open", "if-absent", "if-match", "import-as", "into", "key", "listen", "mdns", "message",
-			"max-lag", "name", "node", "number", "on-conflict", "peer", "plan", "prefix", "prune", "recursive", "reject", "resolve", "rev",
-			"role", "scope", "since", "skip", "strict", "take", "to", "type", "value", "wait", "watch", "zone",
+			"max-lag", "name", "node", "number", "on-conflict", "path", "peer", "plan", "prefix", "prune", "recursive", "reject", "resolve", "rev",
+			"role", "scope", "since", "skip", "strict", "take", "text", "to", "type", "value", "wait", "watch", "zone",
 		} {
 			f := a.Flags().Lookup(name)
 			if f == nil {
@@ -128,10 +137,10 @@ func TestHelp(t *testing.T) {
 	}
 	walk(root)
 	want := []string{
-		"", " alias", " alias log", " alias ls", " alias rm", " alias set", " apply", " bench", " completion", " config", " conflicts", " daemon",
-		" del", " diff", " export", " fork", " fork create", " fork ls", " fork rename", " fork restore", " fork rm",
-		" fork show", " get", " id", " import", " info", " join", " log", " ls", " member", " member add", " member ls", " member rm", " merge", " peers", " pick",
-		" promote", " put", " resolve", " rollback", " show", " snapshot", " snapshot restore", " snapshot save", " snapshot status", " status", " tag", " tag ls", " tag rm", " undo", " verify",
+		"", " alias", " alias log", " alias ls", " alias rm", " alias set", " apply", " bench", " blame", " completion", " config", " conflicts", " daemon",
+		" del", " diff", " edit", " export", " fork", " fork create", " fork ls", " fork rename", " fork restore", " fork rm",
+		" fork show", " get", " id", " import", " incr", " info", " join", " log", " ls", " member", " member add", " member ls", " member rm", " merge", " peers", " pick",
+		" promote", " put", " resolve", " rollback", " set", " set add", " set ls", " set rm", " show", " snapshot", " snapshot restore", " snapshot save", " snapshot status", " status", " tag", " tag ls", " tag rm", " undo", " verify",
 		" version", " watch",
 	}
 	if !slices.Equal(names, want) {
@@ -168,7 +177,32 @@ func TestUsageErrors(t *testing.T) {
 		"put k":                               "wants a value",
 		"put k v --file f":                    "not both",
 		"put k v w":                           "too many arguments",
-		"put k v --type yaml":                 "bytes or text",
+		"put k v --type xml":                  "bytes, text, json or yaml",
+		"put k v --type set":                  "bytes, text, json or yaml",
+		"put k v --path a/b":                  "want a leading /",
+		"put k v --path=":                     "--path is empty",
+		"get k --path /a~2b":                  "want ~0 for ~",
+		"get -r k/ --path /a":                 "cannot stand together",
+		"del -r k/ --path /a":                 "cannot stand together",
+		"del k --path a":                      "want a leading /",
+		"set":                                 "add, rm, ls",
+		"set add k":                           "argument is missing: crush set add KEY ELEM...",
+		"set rm k":                            "argument is missing",
+		"set ls":                              "argument is missing",
+		"incr":                                "argument is missing",
+		"incr k word":                         `"word" is no whole number`,
+		"incr k 1.5":                          `"1.5" is no whole number`,
+		"incr k -9223372036854775809":         "is no whole number of 64 bits",
+		"incr k 1 -5":                         "too many arguments",
+		"incr k -5x":                          "unknown shorthand flag",
+		"blame":                               "argument is missing",
+		"edit":                                "argument is missing",
+		"edit k --type set":                   "bytes, text, json or yaml",
+		"resolve k --edit --take a":           "cannot stand together",
+		"resolve k --path a --take a":         "want a leading /",
+		"merge a --into b --resolve k:/a~=x":  "want ~0 for ~",
+		"merge a --into b --resolve k:/a=":    "want KEY:PATH=SIDE",
+		"decr k":                              "crush incr KEY -1",
 		"put k v --if-absent --base x":        "cannot stand together",
 		"get":                                 "argument is missing",
 		"get k --rev a --at b":                "cannot stand together",
