@@ -15,9 +15,19 @@ type Revision struct {
 	Parents []RevisionID
 	// Order exceeds that of every parent. Nodes may number differently: the
 	// view does not depend on it.
-	Order uint64
+	Order Order
 	// Payload is what the revision carries. View keeps parts of it.
 	Payload []byte
+}
+
+// Order is a place in an order that extends causality.
+type Order struct {
+	Lamport uint64
+	Index   uint64 // among those of one Lamport time
+}
+
+func (o Order) compare(p Order) int {
+	return cmp.Or(cmp.Compare(o.Lamport, p.Lamport), cmp.Compare(o.Index, p.Index))
 }
 
 // History looks up what is behind the heads of a key. It has no error results,
@@ -90,7 +100,7 @@ type frontier []event
 func (f frontier) Len() int { return len(f) }
 
 func (f frontier) Less(i, j int) bool {
-	return cmp.Or(cmp.Compare(f[j].Order, f[i].Order), bytes.Compare(f[j].ID[:], f[i].ID[:])) < 0
+	return cmp.Or(f[j].Order.compare(f[i].Order), bytes.Compare(f[j].ID[:], f[i].ID[:])) < 0
 }
 
 func (f frontier) Swap(i, j int) { f[i], f[j] = f[j], f[i] }

@@ -214,7 +214,7 @@ func (h history) Revision(id crdt.RevisionID) crdt.Revision {
 	r := h.o.revisions[id]
 	return crdt.Revision{
 		Write: write(r), Parents: r.Parents, Payload: r.Value,
-		Order: uint64(len(h.o.Ancestors(id))),
+		Order: crdt.Order{Lamport: uint64(len(h.o.Ancestors(id)))},
 	}
 }
 
