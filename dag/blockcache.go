@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -25,6 +26,19 @@ type blockCache struct {
 
 	loads payloadCache
 	codec codec
+	drops atomic.Uint64 // how often forget was called
+}
+
+// forget empties the cache: payloads have gone. What was read before is not
+// kept after.
+func (c *blockCache) forget() {
+	c.drops.Add(1)
+	c.mu.Lock()
+	c.kept = nil
+	c.mu.Unlock()
+	c.loads.mu.Lock()
+	defer c.loads.mu.Unlock()
+	c.loads.young, c.loads.old, c.loads.size = nil, nil, 0
 }
 
 type cachedBlock struct {
@@ -43,9 +57,10 @@ func (c *blockCache) load(r Reader, line uint32, seq uint64) (blockRecord, *parc
 		return b.rec, b.p, nil
 	}
 	var err error
+	drops := c.drops.Load()
 	b.line, b.seq = line, seq
 	if b.rec, b.p, err = loadBlock(r, line, seq); err == nil && len(b.p.revs) >= cachedRevisions {
-		c.keep(b)
+		c.keep(b, drops)
 	}
 	return b.rec, b.p, err
 }
@@ -60,6 +75,7 @@ func (c *blockCache) revision(r Reader, at loc) (Head, error) {
 	}
 	if !ok || b.head == nil {
 		var err error
+		drops := c.drops.Load()
 		b.line, b.seq = at.line, at.seq
 		if b.rec, err = loadBlockRecord(r, at); err != nil {
 			return Head{}, err
@@ -68,7 +84,7 @@ func (c *blockCache) revision(r Reader, at loc) (Head, error) {
 			return Head{}, corrupt("block %d of line %d: %s", at.seq, at.line, err)
 		}
 		if len(b.wire.Revs) >= cachedRevisions {
-			c.keep(b)
+			c.keep(b, drops)
 		}
 	}
 	if int(at.index) >= len(b.wire.Revs) {
@@ -108,9 +124,13 @@ func (c *blockCache) find(line uint32, seq uint64) (cachedBlock, bool) {
 	return b, true
 }
 
-func (c *blockCache) keep(b cachedBlock) {
+// keep keeps a block, unless payloads have gone since it was read.
+func (c *blockCache) keep(b cachedBlock, drops uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if drops != c.drops.Load() {
+		return
+	}
 	c.kept = slices.DeleteFunc(c.kept, func(o cachedBlock) bool { return o.line == b.line && o.seq == b.seq })
 	c.kept = slices.Insert(c.kept, 0, b)
 	bytes, n := 0, 0

@@ -12,8 +12,12 @@ import (
 // the unit of wire and storage. Its form is in the package comment.
 type Bundle []byte
 
-// bundleVersion is the version of the bundle format that this code writes.
-const bundleVersion = 1
+// The versions of the bundle format: of a bundle with all payloads, and of one
+// on the wire that lacks some, which were purged.
+const (
+	bundleVersion = 1
+	bundleLacking = 2
+)
 
 // bundleWire is the outer array of a bundle. Head is the block's map with an
 // empty list of revisions: their ids follow from Revs.
@@ -46,8 +50,8 @@ func readBundle(b Bundle) (w bundleWire, err error) {
 	if n := r.head(majorArray); n != 4 || r.bad {
 		return w, fmt.Errorf("%w: a bundle is an array of 4", errEncoding)
 	}
-	if w.Version = r.head(majorUint); w.Version != bundleVersion {
-		return w, fmt.Errorf("%w: bundle version %d, this build knows %d", ErrRefused, w.Version, bundleVersion)
+	if w.Version = r.head(majorUint); w.Version == 0 || w.Version > bundleLacking {
+		return w, fmt.Errorf("%w: bundle version %d, this build knows 1 to %d", ErrRefused, w.Version, bundleLacking)
 	}
 	w.Head, w.Sig = r.raw(), r.str(majorBytes)
 	n := r.head(majorArray)
@@ -113,8 +117,8 @@ type wirePlace struct {
 	Time  int64
 }
 
-// apart stands in storage, never on the wire, for a payload that has a record
-// of its own.
+// apart stands in storage for a payload that has a record of its own; on the
+// wire, in a bundle that lacks payloads, for one that is not there.
 type apart struct {
 	_     struct{} `cbor:",toarray"`
 	Value [32]byte
@@ -127,23 +131,40 @@ type parcel struct {
 	block    *Block
 	sig      []byte // nil if not known
 	revs     []*Revision
-	payloads [][]byte // nil where deleted, or not loaded
+	payloads [][]byte // nil where deleted, purged, or not loaded
 	size     int      // see blockSize; of blocks that came from elsewhere
 	kept     []kept   // how the payloads are to be stored; nil: not decided
 }
 
 // encode returns the bundle. The payloads that have a record in stored are left
-// out; nil leaves none out.
+// out; nil, as on the wire, leaves out those that are not here.
 func (p *parcel) encode(stored []kept) Bundle {
 	head := *p.block
 	head.Revisions = nil
 	w := bundleWire{Version: bundleVersion, Head: head.Encode(), Sig: p.sig, Revs: make([]cbor.RawMessage, len(p.revs))}
 	room := 64 + len(w.Head) + len(w.Sig)
 	for i, r := range p.revs {
-		w.Revs[i] = p.encodeRev(i, r, stored != nil && stored[i].record != nil)
+		isApart := stored != nil && stored[i].record != nil
+		if stored == nil && p.isAbsent(i) {
+			w.Version, isApart = bundleLacking, true
+		}
+		w.Revs[i] = p.encodeRev(i, r, isApart)
 		room += len(w.Revs[i])
 	}
 	return w.append(make([]byte, 0, room))
+}
+
+// isAbsent reports whether the i-th revision has a payload that is not here.
+func (p *parcel) isAbsent(i int) bool { return p.payloads[i] == nil && !p.revs[i].Deleted }
+
+// lacks reports whether a payload of the block is not here.
+func (p *parcel) lacks() bool {
+	for i := range p.revs {
+		if p.isAbsent(i) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *parcel) encodeRev(i int, r *Revision, isApart bool) cbor.RawMessage {
@@ -235,10 +256,10 @@ func decodeBundle(b Bundle) (*parcel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode bundle: %w", err)
 	}
-	for i, r := range p.revs {
-		if !r.Deleted && p.payloads[i] == nil {
-			return nil, fmt.Errorf("decode bundle: %w: revision %d without its payload", ErrRefused, i)
-		}
+	version := itemReader{b: b}
+	version.head(majorArray)
+	if lacking := version.head(majorUint) == bundleLacking; lacking != p.lacks() {
+		return nil, fmt.Errorf("decode bundle: %w: payloads that are not there, or a version that says so: %v", ErrRefused, lacking)
 	}
 	return p, nil
 }
@@ -251,7 +272,7 @@ func isLater(b Bundle) bool {
 	if r.head(majorArray) == 0 || r.bad {
 		return false
 	}
-	if v := r.head(majorUint); r.bad || v > bundleVersion {
+	if v := r.head(majorUint); r.bad || v > bundleLacking {
 		return !r.bad
 	}
 	r.head(majorMap)

@@ -10,8 +10,17 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
+// goldenLacking is the plain one of the golden blocks without its payload.
+func goldenLacking() *parcel {
+	p := *goldenBlocks()["block"]
+	p.payloads = [][]byte{nil}
+	return &p
+}
+
 func TestBundleGolden(t *testing.T) {
-	for name, p := range goldenBlocks() {
+	blocks := goldenBlocks()
+	blocks["lacking"] = goldenLacking()
+	for name, p := range blocks {
 		t.Run(name, func(t *testing.T) {
 			b := p.encode(nil)
 			golden(t, "bundle-"+name, b)
@@ -23,7 +32,7 @@ func TestBundleGolden(t *testing.T) {
 				t.Errorf("decoded %+v, want %+v", back.block, p.block)
 			}
 			for i, r := range back.revs {
-				if !bytes.Equal(r.Encode(), p.revs[i].Encode()) || !r.Deleted && SumOf(back.payloads[i]) != r.Value {
+				if !bytes.Equal(r.Encode(), p.revs[i].Encode()) || !p.isAbsent(i) && !r.Deleted && SumOf(back.payloads[i]) != r.Value {
 					t.Errorf("revision %d is %+v, want %+v", i, r, p.revs[i])
 				}
 			}
@@ -130,7 +139,8 @@ func TestBundleHostile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, decode(b)) })
 	}
-	for name, b := range map[string][]byte{"version": replaced(t, good, inVersion, 2), "version of the block": head(with(t, h, "v", 2))} {
+	refused(t, decode(replaced(t, good, inVersion, bundleLacking))) // and lacks nothing
+	for name, b := range map[string][]byte{"version": replaced(t, good, inVersion, 3), "version of the block": head(with(t, h, "v", 2))} {
 		if err := decode(b); !errors.Is(err, ErrLater) || errors.Is(err, ErrRefused) {
 			t.Errorf("later %s: %v", name, err)
 		}

@@ -21,9 +21,12 @@ type Archive struct {
 	Keys      uint64 // of all forks, deleted ones included
 }
 
-// archiveVersion is the version of the order in which the sections of a CAR
-// stand.
-const archiveVersion = 1
+// The versions of the order in which the sections of a CAR stand: of one with
+// all payloads, and of one in which purged ones are left out.
+const (
+	archiveVersion = 1
+	archivePurged  = 2
+)
 
 // archiveWire is the first section of a CAR.
 type archiveWire struct {
@@ -43,6 +46,11 @@ var archiveFields = []string{"crush", "cluster", "node", "time", "blocks", "revi
 type sealWire struct {
 	Block link   `cbor:"block"`
 	Sig   []byte `cbor:"sig"`
+}
+
+// absentWire is the section in the place of a payload that was purged.
+type absentWire struct {
+	Absent [32]byte `cbor:"absent"`
 }
 
 // carHeader starts a CAR.
@@ -71,12 +79,19 @@ func (g *Graph) WriteCAR(ctx context.Context, w io.Writer, progress Progress) (A
 	slices.SortFunc(roots, func(a, b link) int { return bytes.Compare(a[:], b[:]) })
 	c := carWriter{bufio.NewWriterSize(w, chunkGoal)}
 	c.header(roots)
+	version := uint64(archiveVersion)
+	if m.purges.count > 0 {
+		version = archivePurged
+	}
 	c.node(marshal(&archiveWire{
-		Crush: archiveVersion, Cluster: link(a.Cluster), Node: a.Node, Time: a.Time,
+		Crush: version, Cluster: link(a.Cluster), Node: a.Node, Time: a.Time,
 		Blocks: a.Blocks, Revisions: a.Revisions, Keys: a.Keys,
 	}, nil))
 	done := uint64(0)
 	for b, err := range g.outgoing(ctx, m.front, nil) {
+		if err == nil && b.p.lacks() {
+			err = g.excuseID(b.p)
+		}
 		if err == nil {
 			err = c.block(b.p)
 		}
@@ -122,7 +137,11 @@ func (c carWriter) block(p *parcel) error {
 	c.section(codecDagCBOR, p.id, p.block.Encode())
 	for i, r := range p.revs {
 		c.section(codecDagCBOR, p.block.Revisions[i], r.Encode())
-		if !r.Deleted {
+		switch {
+		case r.Deleted:
+		case p.isAbsent(i):
+			c.node(marshal(&absentWire{r.Value}, nil))
+		default:
 			c.section(codecRaw, r.Value, p.payloads[i])
 		}
 	}

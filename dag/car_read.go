@@ -25,6 +25,8 @@ type CARReader struct {
 	about   Archive
 	roots   map[BlockID]bool // that did not come yet
 	blocks  uint64           // that came
+	absent  []RevisionID     // that came without their payloads
+	version uint64           // of the order of the sections
 }
 
 // OpenCAR reads what a CAR file says of itself, which nothing vouches for
@@ -48,9 +50,10 @@ func OpenCAR(r io.Reader) (*CARReader, error) {
 	switch {
 	case err != nil || w.Crush == 0:
 		return nil, c.foreign()
-	case w.Crush > archiveVersion:
-		return nil, c.fault("it is of version %d of the form, this build reads %d", w.Crush, archiveVersion)
+	case w.Crush > archivePurged:
+		return nil, c.fault("it is of version %d of the form, this build reads 1 to %d", w.Crush, archivePurged)
 	}
+	c.version = w.Crush
 	c.about = Archive{ClusterID(w.Cluster), w.Node, w.Time, w.Blocks, w.Revisions, w.Keys}
 	return c, nil
 }
@@ -262,10 +265,10 @@ func (c *CARReader) revisions(p *parcel, blockMap int) error {
 			if loads += int(r.Size); size() > MaxBlock {
 				return c.fault("block %s is of more than %d bytes", p.id, MaxBlock)
 			}
-			if load, err = c.named(codecRaw, r.Value, int(r.Size)); err != nil {
+			if load, err = c.payload(id, r); err != nil {
 				return err
 			}
-			if int64(len(load)) != r.Size {
+			if load != nil && int64(len(load)) != r.Size {
 				return c.fault("the value of revision %s has %d bytes, not %d", id, len(load), r.Size)
 			}
 		}
@@ -273,6 +276,43 @@ func (c *CARReader) revisions(p *parcel, blockMap int) error {
 	}
 	if p.size = size(); p.size > MaxBlock {
 		return c.fault("block %s is of more than %d bytes", p.id, MaxBlock)
+	}
+	return nil
+}
+
+// payload reads the payload of a revision; nil if the file says that it was
+// purged.
+func (c *CARReader) payload(id RevisionID, r *Revision) ([]byte, error) {
+	if c.version < archivePurged {
+		return c.named(codecRaw, r.Value, int(r.Size))
+	}
+	have, got, data, err := c.next(max(int(r.Size), 2*len(r.Value)))
+	var w absentWire
+	switch {
+	case err == io.EOF:
+		return nil, c.ends()
+	case err != nil:
+		return nil, err
+	case have == codecRaw && got == r.Value:
+		return data, nil
+	case have == codecDagCBOR && checkCanonical(data, maxNesting) == nil && decMode.Unmarshal(data, &w) == nil && w.Absent == r.Value:
+		c.absent = append(c.absent, id)
+		return nil, nil
+	}
+	return nil, c.fault("%s stands where %s belongs", cidTextOf(have, got), cidTextOf(codecRaw, r.Value))
+}
+
+// explained checks that a graph which has all of the file knows who purged what
+// is not in it.
+func (c *CARReader) explained(g *Graph) error {
+	for _, id := range c.absent {
+		ch, err := g.Revision(id)
+		if err != nil {
+			return err
+		}
+		if _, ok := g.Purged(&ch); !ok {
+			return c.fault("the value of revision %s is not there, and nothing in the file purged it", id)
+		}
 	}
 	return nil
 }
@@ -333,7 +373,7 @@ func (g *Graph) TakeCAR(ctx context.Context, c *CARReader, progress Progress) (T
 			}
 		}
 		if last {
-			return out, nil
+			return out, c.explained(g)
 		}
 	}
 }

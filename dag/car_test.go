@@ -182,7 +182,7 @@ func TestCARHostile(t *testing.T) {
 		"only a header":     {carOf(good[:1]), "ends in the middle"},
 		"foreign":           {carOf([]section{good[0], nodeSection([]byte{0xa0})}), "not the history of a cluster of crush"},
 		"foreign roots":     {append(fromHex(t, "11a265726f6f7473806776657273696f6e01"), carOf(good[3:])...), "not the history"},
-		"later":             {change(func(s []section) []section { s[1] = laterArchive(t, s[1]); return s }), "version 2 of the form"},
+		"later":             {change(func(s []section) []section { s[1] = laterArchive(t, s[1]); return s }), "version 3 of the form"},
 		"another cluster":   {change(func(s []section) []section { s[1] = sections(t, writeCAR(t, other))[1]; return s }), "comes first"},
 		"no seals":          {change(func(s []section) []section { return slices.Delete(slices.Delete(slices.Delete(s, 8, 9), 4, 5), 2, 3) }), "no signature vouches for 3 of the 3 blocks"},
 		"no last seal":      {change(func(s []section) []section { return slices.Delete(s, 8, 9) }), "no signature vouches for 1 of the 3 blocks"},
@@ -221,7 +221,7 @@ func fromHex(t testing.TB, s string) []byte {
 // laterArchive is the first section of a version to come.
 func laterArchive(t testing.TB, s section) section {
 	t.Helper()
-	later := bytes.Replace(s.data, []byte("crush\x01"), []byte("crush\x02"), 1)
+	later := bytes.Replace(s.data, []byte("crush\x01"), []byte("crush\x03"), 1)
 	if bytes.Equal(later, s.data) {
 		t.Fatal("no version in it")
 	}

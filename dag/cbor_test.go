@@ -224,7 +224,7 @@ func goldenVectors(t *testing.T) map[string][]byte {
 	}
 	for _, path := range paths {
 		name := strings.TrimSuffix(filepath.Base(path), ".hex")
-		if !strings.Contains(name, ".") && !strings.HasPrefix(name, "bundle") && name != "chunk" && name != "car" {
+		if !strings.Contains(name, ".") && !strings.HasPrefix(name, "bundle") && !strings.HasPrefix(name, "chunk") && name != "car" {
 			out[name] = readGolden(t, name)
 		}
 	}

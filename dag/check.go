@@ -42,6 +42,9 @@ func (g *Graph) Check(ctx context.Context, scratch Store, progress Progress, rep
 		report(Fault{"state", "indexes", fmt.Sprintf("not compared: %d blocks cannot be applied", r.dropped)})
 		return nil
 	}
+	if r.g.dropped > 0 {
+		report(Fault{"payload", "purges", fmt.Sprintf("%d values that were purged are still here", r.g.dropped)})
+	}
 	if err := r.compareDerived(ctx, s, scratch); err != nil {
 		return err
 	}
@@ -132,6 +135,7 @@ type replaying struct {
 	report  func(Fault)
 	dropped uint64
 	signed  map[uint32]uint64 // by line of src: seq after the newest signed block
+	absent  []RevisionID      // whose payloads are not in src
 }
 
 // replayBatch is how many blocks are applied at once.
@@ -158,7 +162,7 @@ func (r *replaying) run(ctx context.Context, progress Progress) error {
 	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
 		return err
 	}
-	r.same = string(mark) == formatMark
+	r.same = knownFormat(mark)
 	blocks, err := r.list()
 	if err != nil {
 		return err
@@ -181,7 +185,28 @@ func (r *replaying) run(ctx context.Context, progress Progress) error {
 			progress(uint64(i+len(group)), uint64(len(blocks)))
 		}
 	}
+	if err := r.checkAbsent(); err != nil {
+		return err
+	}
 	return r.checkSignatures()
+}
+
+// checkAbsent checks that payloads that are not here were purged.
+func (r *replaying) checkAbsent() error {
+	slices.SortFunc(r.absent, func(a, b RevisionID) int { return bytes.Compare(a[:], b[:]) })
+	for _, id := range slices.Compact(r.absent) {
+		c, err := r.g.Revision(id)
+		if errors.Is(err, ErrNotFound) || r.dropped > 0 && errors.Is(err, ErrCorrupt) {
+			continue // its block was left out, or one before it, and numbers have moved
+		}
+		if err != nil {
+			return err
+		}
+		if _, ok := r.g.Purged(&c); !ok {
+			r.report(Fault{"payload", "revision " + id.String(), "its value is not here, and no purge took it"})
+		}
+	}
+	return nil
 }
 
 // drop reports a block that cannot be applied. Errors that are not the
@@ -277,6 +302,11 @@ func (r *replaying) loadPayloads(at loc, p *parcel) (apart int, err error) {
 			p.payloads[i] = record
 			continue
 		}
+		if bytes.Equal(record, absentRecord) {
+			stored[i].record = record
+			r.absent = append(r.absent, p.block.Revisions[i])
+			continue
+		}
 		l, err := r.blocks.loadPayload(r.src, at, record, rev.Value, rev.Size, p.block.Revisions[i])
 		if err != nil {
 			return apart, err
@@ -315,7 +345,7 @@ func (r *replaying) checkSignatures() error {
 
 // derivedTags are the records that are compared byte for byte. Segments of the
 // index of ids depend on how writes were gathered, and are checked apart.
-var derivedTags = []byte{tagFork, tagMember, tagHead, tagLine, tagArrival, tagForkLog, tagHistory, tagClock, tagWrote, tagVoid}
+var derivedTags = []byte{tagFork, tagMember, tagHead, tagLine, tagArrival, tagForkLog, tagHistory, tagClock, tagWrote, tagVoid, tagPurge}
 
 func (r *replaying) compareDerived(ctx context.Context, have, want Reader) error {
 	for _, tag := range derivedTags {
@@ -331,6 +361,9 @@ func (r *replaying) compareDerived(ctx context.Context, have, want Reader) error
 		b, err2 := want.Get(key)
 		if err := errors.Join(err1, err2); err != nil && !errors.Is(err, ErrNotFound) {
 			return err
+		}
+		if string(a) == formatPurged && string(b) == formatMark {
+			continue // it lacked a value once
 		}
 		if !bytes.Equal(a, b) {
 			r.report(Fault{"state", string(key), fmt.Sprintf("is %x, should be %x", a, b)})

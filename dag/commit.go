@@ -300,8 +300,13 @@ func (g *Graph) write(w *workspace) error {
 	g.findMu.Lock()
 	g.gathered = next
 	g.findMu.Unlock()
-	g.moment.Store(&moment{front: w.front, forks: w.forks, roster: w.roster, state: w.state, cluster: w.cluster, fenced: g.fenced})
-	g.notify()
+	g.moment.Store(&moment{front: w.front, forks: w.forks, roster: w.roster, purges: w.purges, state: w.state, cluster: w.cluster, fenced: g.fenced})
+	defer g.notify()
+	for _, e := range w.purged {
+		if err := g.dropPurged(e); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -28,6 +28,7 @@ type world struct {
 	blocks map[dag.BlockID]*known
 	nodes  []*actor
 	feeds  []*consumer
+	purges []purged
 	did    map[string]int
 }
 
@@ -161,6 +162,7 @@ func (w *world) step() {
 		{"clone", 2, w.clone},
 		{"enlist", 4, w.enlist},
 		{"role", 4, w.changeRole},
+		{"purge", 3, w.purge},
 		{"feed", 8, func() { w.consume(pickFrom(w, w.feeds), w.pick(), false) }},
 		{"look", 4, func() { w.look(w.pick()) }},
 	}
@@ -240,7 +242,8 @@ func (w *world) putRandom(a *actor, tx *dag.Tx) error {
 		if w.r.IntN(2) == 0 {
 			var old []byte
 			if len(e.Heads) > 0 {
-				if old, err = tx.Payload(&e.Heads[w.r.IntN(len(e.Heads))]); err != nil {
+				old, err = tx.Payload(&e.Heads[w.r.IntN(len(e.Heads))])
+				if err != nil && !(errors.Is(err, dag.ErrCorrupt) && len(w.purges) > 0) {
 					return err
 				}
 			}
@@ -273,6 +276,10 @@ func (w *world) context(a *actor, e *dag.Entry) (parents []dag.RevisionID) {
 func (w *world) sync() {
 	to, from := w.pick(), w.pick()
 	if to == from {
+		return
+	}
+	if w.r.IntN(4) == 0 {
+		w.pullChunks(to, from)
 		return
 	}
 	out := to.lacks(w.t, &from.node)
@@ -410,9 +417,9 @@ func (w *world) sameEntry(a *actor, o *oracle.Oracle, e *dag.Entry) {
 	for i := range e.Heads {
 		h := &e.Heads[i]
 		v, err := a.Payload(h)
-		w.must("payload", err)
 		r := want[i]
-		if h.ID != dag.RevisionID(r.ID) || !bytes.Equal(v, r.Value) || h.Deleted != r.Deleted || h.Time != r.Time || h.Kind != uint64(r.Kind) {
+		w.sameValue(a, &r, v, err)
+		if h.ID != dag.RevisionID(r.ID) || h.Deleted != r.Deleted || h.Time != r.Time || h.Kind != uint64(r.Kind) {
 			w.t.Fatalf("%s: head %d of %q is %s %q, want %s %q", a.name, i, e.Key, h.ID.Short(), v, r.ID, r.Value)
 		}
 	}
@@ -425,8 +432,15 @@ func (w *world) lookHistory(a *actor, o *oracle.Oracle, e *dag.Entry) {
 	var ids []dag.RevisionID
 	var cursors []dag.HistoryCursor
 	since, first := -1, int64(0)
+	all := map[crdt.RevisionID]oracle.Revision{}
+	for _, r := range o.Visible(crdt.ForkID(e.Fork), e.Key) {
+		all[r.ID] = r
+	}
 	for c, err := range a.History(w.t.Context(), e.Fork, e.Key, dag.HistoryCursor{}) {
 		w.must("history", err)
+		r := all[crdt.RevisionID(c.ID)]
+		v, err := a.ChangePayload(&c)
+		w.sameValue(a, &r, v, err)
 		if c.Revision.Deleted && since < 0 {
 			since = len(ids)
 		}
@@ -590,10 +604,10 @@ func answers(ctx context.Context, t testing.TB, g *dag.Graph) string {
 					t.Fatalf("history: %v", err)
 				}
 				v, err := g.ChangePayload(&c)
-				if err != nil {
+				if _, purged := errors.AsType[*dag.PurgedError](err); err != nil && !purged {
 					t.Fatalf("payload: %v", err)
 				}
-				fmt.Fprintln(&out, " ", c.ID, c.Block, c.Node, c.Note, dag.SumOf(v))
+				fmt.Fprintln(&out, " ", c.ID, c.Block, c.Node, c.Note, dag.SumOf(v), err)
 			}
 		}
 	}
@@ -684,7 +698,7 @@ func TestRandomHistories(t *testing.T) {
 		}
 	}
 	t.Logf("did %v", did)
-	for _, what := range []string{"write", "sync", "clock", "restart", "crash", "clone", "enlist", "role", "feed", "look"} {
+	for _, what := range []string{"write", "sync", "clock", "restart", "crash", "clone", "enlist", "role", "purge", "read purged", "read absent", "feed", "look"} {
 		if did[what] == 0 {
 			t.Errorf("no run did %q", what)
 		}

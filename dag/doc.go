@@ -121,6 +121,14 @@
 //	 8 restore  fork bytes 32
 //	 9 tag      name text, cut array of links, gone? bool
 //	10 alias    name text, fork bytes 32, gone? bool
+//	11 purge    keys? array of texts, revs? array of links, why text
+//
+// A purge takes the payloads of revisions that are in the causal past of its
+// block, before its own revisions: those that revs names, and those of keys, on
+// every fork; one of the two has something, and why has 1 to 4,096 bytes.
+// Nothing else of the revisions goes. Who has applied it has the payloads no
+// more, and gives blocks without them (see Bundle); who gets such a block and
+// not yet the purge, which comes behind it, takes it so.
 //
 // A contribution is fork (bytes 32), cut (array of links to blocks: the maximal
 // ones of a closed set; none stands for the causal past of the block that
@@ -174,6 +182,9 @@
 // and the rest hold apart?, an array of its digest and size. The ids of the
 // revisions, then of the block, follow.
 //
+// A bundle that travels and lacks payloads, because they were purged, is of
+// version 2: there the payload is null, and the rest holds apart.
+//
 // # Chunk
 //
 // Blocks go to a peer in flows of chunks, without what the receiver can
@@ -188,9 +199,10 @@
 //
 // The plan is the number of blocks (not 0), then each block:
 //
-//	form       1 byte: 1 has a signature, 2 has deps, 4 has a rest, as a sum; 8
-//	           and more: a block of a later version, as length and bytes, with
-//	           its id among the ids; it is remembered as a block, no more
+//	form       1 byte: 1 has a signature, 2 has deps, 4 has a rest, as a sum; 8:
+//	           a block that lacks payloads, and more: one of a later version;
+//	           both as length and bytes (of 8, a bundle), with its id among the
+//	           ids; it is remembered as a block, no more
 //	chain      its number in the flow, from 0. If it was not named before: the
 //	           id of the chain among the ids, seq, and if that is not 0, prev as
 //	           a block. Else the block follows on the newest one of this number
@@ -252,18 +264,20 @@
 // LEB128) and starting with a CID. The header is a map: roots (array of links:
 // the blocks that no other stands on) and version (1). The sections are
 //
-//	about        map: crush 1 | keys, blocks, revisions: how many there are, keys
-//	             of all forks, deleted ones included | node bytes 32, that wrote
-//	             the file, and time, when | cluster link
+//	about        map: crush 1, or 2 if payloads were purged | keys, blocks,
+//	             revisions: how many there are, keys of all forks, deleted ones
+//	             included | node bytes 32, that wrote the file, and time, when |
+//	             cluster link
 //	seal?        map: sig bytes 64 | block link to the section that follows
 //	block        its map
 //	revision     its map, for each revision in order, and behind it
-//	payload?     its bytes, unless it is a delete
+//	payload?     its bytes, unless it is a delete; or, if it was purged, a map:
+//	             absent bytes 32, its digest
 //
 // from seal on once for each block, in an order of causality: the first is the
-// genesis of the cluster. No link leads to about or to a seal, which other tools
-// skip; from the roots all else is reached. Only links of what has no effect can
-// lead nowhere. A payload stands in the file as often
+// genesis of the cluster. No link leads to about, to a seal or to an absent,
+// which other tools skip; from the roots all else is reached. Only links of what
+// has no effect, and to what a purge in the file took, can lead nowhere. A payload stands in the file as often
 // as revisions have it. Of a chain at least the last block has a seal, and no
 // more than 32 MiB of blocks stand before one.
 //
@@ -285,6 +299,7 @@
 //	l lsn                 the block that arrived as this
 //	m name                format, state, mark of a clean stop
 //	n fork lsn            a block that wrote on the fork
+//	p lsn index           a purge, and whether all that it covers has gone
 //	r fork key 0 line ~seq ~index   history, newest first
 //	v line seq            vector clock
 //	w key                 forks, other than the default one, that wrote the key
@@ -300,6 +315,7 @@
 //	           of the start of the base's, these, and so many of the end of the base's
 //	3 patched  depth, base, size, and a zstd frame that has the base's payload as
 //	           a dictionary of raw content
+//	4 absent   nothing: it was purged, or came without its bytes
 //
 // The base is a revision that came before, as its line, seq and index; writers
 // take the first parent. The depth is above the base's, and at most 31; that of a

@@ -114,6 +114,9 @@ func (s *shuffler) revision(p *parcel, i int) {
 		load = nil
 	} else {
 		r.Value, r.Size = SumOf(load), int64(len(load))
+		if s.IntN(30) == 0 {
+			load = nil // purged
+		}
 	}
 	switch s.IntN(12) {
 	case 0:
@@ -272,6 +275,11 @@ func TestChunkGolden(t *testing.T) {
 	if err != nil || len(got) != 2 {
 		t.Fatalf("%d blocks, %v", len(got), err)
 	}
+	lacking := newOutflow().pack([]outgoing{{p: goldenLacking()}}).Bytes()
+	golden(t, "chunk-lacking", lacking)
+	if got, _, err := new(Inflow).unpack(lacking); err != nil || len(got) != 1 || !bytes.Equal(got[0].encode(nil), readGolden(t, "bundle-lacking")) {
+		t.Errorf("a block that lacks a payload: %v, %v", got, err)
+	}
 	for i, name := range []string{"block", "block-full"} {
 		if !bytes.Equal(got[i].encode(nil), readGolden(t, "bundle-"+name)) {
 			t.Errorf("%s became %x", name, got[i].encode(nil))
@@ -295,6 +303,7 @@ func TestChunkHostile(t *testing.T) {
 	// A block at seq 1 of a new chain behind an unknown block, at time 0.
 	first := []byte{1, 0, 0, 1, 0, 0}
 	size := func(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
+	whole, lacks := readGolden(t, "bundle-block"), readGolden(t, "bundle-lacking")
 	rev := func(more ...byte) []byte { return slices.Concat(first, []byte{1}, more) }
 	for name, c := range map[string]struct {
 		plan []byte
@@ -326,8 +335,11 @@ func TestChunkHostile(t *testing.T) {
 		"ids left":               {append(first, 0), 81, ""},
 		"payload left":           {append(first, 0), 80, "x"},
 		"plan left":              {append(first, 0, 0), 80, ""},
-		"later, cut":             {[]byte{1, formLater, 5, 1, 2}, 32, ""},
-		"later, without id":      {[]byte{1, formLater, 0}, 31, ""},
+		"later, cut":             {[]byte{1, formLacking, 5, 1, 2}, 32, ""},
+		"bundle of nothing":      {[]byte{1, formLacking, 1, 0x80}, 32, ""},
+		"bundle that lacks none": {slices.Concat([]byte{1, formLacking}, size(len(whole)), whole), 32, ""},
+		"bundle of another id":   {slices.Concat([]byte{1, formLacking}, size(len(lacks)), lacks), 32, ""},
+		"later, without id":      {[]byte{1, formLacking, 0}, 31, ""},
 		"revisions cut":          {append(first, 9), 80, ""},
 		"unknown flag":           {rev(16, 0, 1, 0, 0, 1, 'k', 0), 80, ""},
 		"revision not passed":    {rev(revOneParent, 1, 1, 0, 0, 1, 'k', 0), 80, ""},
@@ -405,7 +417,7 @@ func TestChunkBomb(t *testing.T) {
 // be named behind it.
 func TestChunkLater(t *testing.T) {
 	id := sha256.Sum256([]byte("later"))
-	plan := []byte{2, formLater + 3, 2, 0xff, 0xff, 0, 0, 1, 1, 0, 0}
+	plan := []byte{2, formLacking + 3, 2, 0xff, 0xff, 0, 0, 1, 1, 0, 0}
 	got, later, err := new(Inflow).unpack(chunkOf(plan, slices.Concat(id[:], make([]byte, 48)), nil))
 	if err != nil || later != 1 || len(got) != 1 || got[0].block.Prev != id {
 		t.Errorf("%d blocks, %d later, %v", len(got), later, err)
@@ -414,7 +426,7 @@ func TestChunkLater(t *testing.T) {
 
 func FuzzChunk(f *testing.F) {
 	f.Add(goldenChunk())
-	f.Add(chunkOf([]byte{2, formLater, 1, 7, 0, 0, 1, 1, 0, 0}, make([]byte, 80), nil))
+	f.Add(chunkOf([]byte{2, formLacking, 1, 7, 0, 0, 1, 1, 0, 0}, make([]byte, 80), nil))
 	s := &shuffler{Rand: rand.New(rand.NewPCG(1, 1)), time: goldenTime}
 	f.Add(newOutflow().pack([]outgoing{{p: s.parcel()}, {p: s.parcel()}, {p: s.parcel()}}).Bytes())
 	f.Fuzz(func(t *testing.T, raw []byte) {

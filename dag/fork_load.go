@@ -88,7 +88,7 @@ func (g *Graph) loadForks(m *moment) (*forkTable, error) {
 		t: newForkTable(), known: true,
 		activity: func(num uint32) (map[uint32]uint64, error) { return readActivity(g.store, num) },
 	}}
-	count := uint64(len(m.roster.events))
+	count := uint64(len(m.roster.events) + m.purges.count)
 	from, end := []byte{tagFork}, []byte{tagFork + 1}
 	for from != nil {
 		// In pages: an iterator pins files of the store.
@@ -112,7 +112,7 @@ func (g *Graph) loadForks(m *moment) (*forkTable, error) {
 		}
 	}
 	if count != m.state.ops {
-		return nil, corrupt("the store has %d operations on members and forks, but its last write left %d", count, m.state.ops)
+		return nil, corrupt("the store has %d operations on members and forks and purges, but its last write left %d", count, m.state.ops)
 	}
 	return l.ops.t, nil
 }

@@ -13,13 +13,16 @@ import (
 // Logged is a block of a log.
 type Logged struct {
 	Arrival
-	// Ops are the indexes of its operations on members, forks, tags and aliases
-	// that have effect, in order.
+	// Ops are the indexes of its operations on members, forks, tags and aliases,
+	// and of its purges, that have effect, in order.
 	Ops []int
 }
 
+// opTags are the records of operations that a log has.
+var opTags = []byte{tagFork, tagMember, tagPurge}
+
 // ReadOp returns the body of an operation: a GenesisOp, ChainOp, MemberOp,
-// ForkOp, MergeOp, DeleteOp, RenameOp, RestoreOp, TagOp or AliasOp. One of a
+// ForkOp, MergeOp, DeleteOp, RenameOp, RestoreOp, TagOp, AliasOp or PurgeOp. One of a
 // kind or with fields that this version does not know is an error.
 func ReadOp(op Op) (any, error) {
 	switch op.Kind {
@@ -43,6 +46,8 @@ func ReadOp(op Op) (any, error) {
 		return decodeOp[TagOp](op)
 	case OpAlias:
 		return decodeOp[AliasOp](op)
+	case OpPurge:
+		return decodeOp[PurgeOp](op)
 	}
 	return nil, fmt.Errorf("operation of kind %s: %w", op.Kind, errNewer)
 }
@@ -131,7 +136,7 @@ func (g *Graph) logged(lsn uint64) (l Logged, err error) {
 	if l.Arrival, err = g.arrival(lsn); err != nil || len(l.Block.Ops) == 0 {
 		return l, err
 	}
-	for _, tag := range []byte{tagFork, tagMember} {
+	for _, tag := range opTags {
 		err := g.store.Iterate(prefixRange(lsnKey(tag, lsn)), func(k, _ []byte) bool {
 			l.Ops = append(l.Ops, int(binary.BigEndian.Uint32(k[9:])))
 			return true
@@ -169,7 +174,7 @@ func (g *Graph) newLogMerge(forks []ForkID, operations bool, below uint64) (*log
 		m.lists = append(m.lists, &arrivals{prefix: numKey(tagForkLog, f.num), below: below, more: true})
 	}
 	if operations {
-		for _, tag := range []byte{tagFork, tagMember} {
+		for _, tag := range opTags {
 			m.lists = append(m.lists, &arrivals{prefix: []byte{tag}, below: below, more: true})
 		}
 	}

@@ -41,7 +41,9 @@ func (p *opPlace) order() order {
 
 // isForkOp reports whether operations of a kind are applied here: those on forks
 // and names, and those that this version does not know.
-func isForkOp(k OpKind) bool { return k != OpGenesis && k != OpChain && k != OpMember }
+func isForkOp(k OpKind) bool {
+	return k != OpGenesis && k != OpChain && k != OpMember && k != OpPurge
+}
 
 // apply applies an operation. It returns the fork that it is activity on, 0 if
 // none, and why it is void, "" if it is not. The error is of the store.

@@ -53,6 +53,8 @@ type Graph struct {
 	cluster ClusterID  // expected, while the graph is empty
 	fenced  uint64     // blocks of this node's own key that came from elsewhere
 
+	dropped uint64 // payloads that purges took
+
 	recent []changedKeys // of the last batches, the newest last
 	spare  Batch         // the memory of the last batch, empty
 
@@ -76,6 +78,7 @@ type moment struct {
 	front   *frontier
 	forks   *forkTable
 	roster  *roster
+	purges  *purges
 	state   stateRecord
 	cluster ClusterID
 	failed  error
@@ -112,10 +115,10 @@ func (g *Graph) load(ctx context.Context) error {
 		return g.loadEmpty()
 	case err != nil:
 		return err
-	case string(mark) != formatMark:
-		return fmt.Errorf("the store has the format %q, this build reads %q: crush verify --rebuild writes it anew, from the same blocks", mark, formatMark)
+	case !knownFormat(mark):
+		return fmt.Errorf("the store has the format %q, this build reads %q and %q: crush verify --rebuild writes it anew, from the same blocks", mark, formatMark, formatPurged)
 	}
-	m := &moment{front: newFrontier(), forks: newForkTable(), roster: &roster{}}
+	m := &moment{front: newFrontier(), forks: newForkTable(), roster: &roster{}, purges: &purges{}}
 	if m.state, err = loadState(g.store); err != nil {
 		return err
 	}
@@ -129,6 +132,10 @@ func (g *Graph) load(ctx context.Context) error {
 	if m.roster, err = g.loadRoster(); err != nil {
 		return err
 	}
+	var pending []*purgeEvent
+	if m.purges, pending, err = g.loadPurges(); err != nil {
+		return err
+	}
 	if m.cluster, err = g.loadCluster(); err != nil {
 		return err
 	}
@@ -140,6 +147,11 @@ func (g *Graph) load(ctx context.Context) error {
 		return err
 	}
 	g.moment.Store(&loaded)
+	for _, e := range pending {
+		if err := g.dropPurged(e); err != nil {
+			return err
+		}
+	}
 	return g.consumeCleanMark()
 }
 

@@ -94,7 +94,7 @@ func CopyStore(ctx context.Context, from Reader, to Store) error {
 }
 
 func emptyMoment() *moment {
-	return &moment{front: newFrontier(), forks: newForkTable(), roster: &roster{}}
+	return &moment{front: newFrontier(), forks: newForkTable(), roster: &roster{}, purges: &purges{}}
 }
 
 // wipe removes every record but that of the awaited cluster.

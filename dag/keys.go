@@ -15,6 +15,7 @@ const (
 	tagMeta    = 'm' // name               -> see the metadata keys
 	tagForkLog = 'n' // fork lsn           -> line and activity: a block that wrote on the fork
 	tagHistory = 'r' // fork key 0 line ~seq ~index -> history record
+	tagPurge   = 'p' // lsn index          -> whether all that the purge covers has gone
 	tagClock   = 'v' // line seq           -> clock record
 	tagWrote   = 'w' // key                -> forks, other than default, that wrote the key
 	tagVoid    = 'x' // lsn index          -> why it is void
@@ -29,8 +30,18 @@ var (
 	keyContested = []byte("mcontested") // see contested
 )
 
-// formatMark is the value of keyFormat: it names the layout of the records.
-const formatMark = "crush graph 3"
+// formatMark is the value of keyFormat: it names the layout of the records. A
+// store that has seen a purge, or lacks payloads, has formatPurged, so that
+// versions which know neither leave it alone.
+const (
+	formatMark   = "crush graph 3"
+	formatPurged = "crush graph 4"
+)
+
+// knownFormat reports whether this code reads and writes stores of a format.
+func knownFormat(mark []byte) bool {
+	return string(mark) == formatMark || string(mark) == formatPurged
+}
 
 // loc is where a revision stands, in local numbers.
 type loc struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -156,6 +157,10 @@ func (m *mending) mend(ctx context.Context, u *unmended) (prev BlockID, err erro
 	return prev, ctx.Err()
 }
 
+// errCopyAbsent says that a copy lacks a value that was not purged, as far as is
+// known here.
+var errCopyAbsent = corrupt("no copy of it has its value")
+
 // errUnsigned says that a copy lacks the signature that must stand here.
 var errUnsigned = errors.New("no copy of it has the signature that vouches for it")
 
@@ -175,7 +180,36 @@ func (m *mending) parcelAt(at loc, want BlockID) (*parcel, error) {
 		return nil, err
 	}
 	b, err := s.pop(m.g.store, &m.blocks)
-	return b.p, err
+	if err != nil {
+		return nil, err
+	}
+	return b.p, m.g.excuse(at, b.p)
+}
+
+// excuseID is excuse of a block that is found by its id.
+func (g *Graph) excuseID(p *parcel) error {
+	g.findMu.RLock()
+	at, ok, err := findBlock(g.store, g.gathered, p.id)
+	g.findMu.RUnlock()
+	if err == nil && !ok {
+		err = corrupt("block %s is in no index", p.id)
+	}
+	if err != nil {
+		return err
+	}
+	return g.excuse(at, p)
+}
+
+// excuse is errAbsent if a payload of a block is not here and was not purged.
+func (g *Graph) excuse(at loc, p *parcel) error {
+	purges := g.moment.Load().purges
+	for i, rev := range p.revs {
+		at.index = uint32(i)
+		if id := p.block.Revisions[i]; p.isAbsent(i) && purges.of(rev.Key, id, at) == nil {
+			return fmt.Errorf("the value of revision %s: %w", id, errAbsent)
+		}
+	}
+	return nil
 }
 
 // putAgain writes a good copy of the block at a place over a damaged one.
@@ -217,6 +251,30 @@ func (m *mending) putAgain(at loc, p *parcel) error {
 	if err := g.store.Write(&b, true); err != nil {
 		return g.fail(err)
 	}
+	return g.headsOf(p)
+}
+
+// headsOf writes the entries again whose heads are of a block, and which may
+// have their payloads at hand now. g.writeMu is held.
+func (g *Graph) headsOf(p *parcel) error {
+	var b Batch
+	done := map[string]bool{}
+	for _, r := range p.revs {
+		if r.Deleted || r.Size > inlineMax || done[r.Key] {
+			continue
+		}
+		done[r.Key] = true
+		// What is damaged as well is mended next, or computed again by Rebuild.
+		if err := g.headsAgain(&b, r.Key); err != nil && !errors.Is(err, ErrCorrupt) {
+			return err
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	if err := g.store.Write(&b, true); err != nil {
+		return g.fail(err)
+	}
 	return nil
 }
 
@@ -224,9 +282,13 @@ func (m *mending) putAgain(at loc, p *parcel) error {
 // where that is not damaged, else so that they stand on nothing. Old is the
 // block as it is; nil if that is damaged.
 func (m *mending) keepAgain(at loc, p, old *parcel) ([]kept, error) {
-	stored := make([]kept, len(p.revs))
+	stored, purges := make([]kept, len(p.revs)), m.g.moment.Load().purges
 	for i, rev := range p.revs {
-		if at.index = uint32(i); rev.Deleted || old != nil && old.payloads[i] != nil {
+		if at.index = uint32(i); !rev.Deleted && purges.of(rev.Key, p.block.Revisions[i], at) != nil {
+			stored[i].record = absentRecord
+			continue
+		}
+		if rev.Deleted || old != nil && old.payloads[i] != nil {
 			continue
 		}
 		record, err := m.g.store.Get(payloadKey(at))
@@ -241,8 +303,13 @@ func (m *mending) keepAgain(at loc, p, old *parcel) ([]kept, error) {
 		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt):
 			return nil, err
 		}
-		if stored[i] = m.g.blocks.codec.keep(p.payloads[i]); isApart && stored[i].record == nil {
-			stored[i].record = append([]byte{keptWhole}, p.payloads[i]...)
+		switch {
+		case p.payloads[i] == nil:
+			return nil, errCopyAbsent
+		case isApart:
+			stored[i].record = m.g.blocks.codec.keepAlone(p.payloads[i])
+		default:
+			stored[i] = m.g.blocks.codec.keep(p.payloads[i])
 		}
 	}
 	return stored, nil

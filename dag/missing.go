@@ -299,7 +299,7 @@ func (g *Graph) readOutgoing(s *sending) error {
 }
 
 // wholeParcel decodes a stored bundle and puts payloads that are kept apart
-// back, of which it returns the size.
+// back, of which it returns the size. Those that are not here stay nil.
 func (c *blockCache) wholeParcel(r Reader, stored Bundle, line uint32, seq uint64, loads map[loc][]byte) (p *parcel, apart int, err error) {
 	if p, err = decodeStored(stored); err != nil {
 		return nil, 0, corrupt("block %d of line %d: %s", seq, line, err)
@@ -310,6 +310,9 @@ func (c *blockCache) wholeParcel(r Reader, stored Bundle, line uint32, seq uint6
 		}
 		at := loc{line, seq, uint32(i)}
 		load, err := c.loadPayload(r, at, loads[at], rev.Value, rev.Size, p.block.Revisions[i])
+		if errors.Is(err, errAbsent) {
+			continue
+		}
 		if err != nil {
 			return nil, 0, err
 		}

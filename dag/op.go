@@ -23,9 +23,10 @@ const (
 	OpRestore  OpKind = 8
 	OpTag      OpKind = 9
 	OpAlias    OpKind = 10
+	OpPurge    OpKind = 11
 )
 
-var opNames = [...]string{"revision", "genesis", "chain", "member", "fork", "merge", "delete", "rename", "restore", "tag", "alias"}
+var opNames = [...]string{"revision", "genesis", "chain", "member", "fork", "merge", "delete", "rename", "restore", "tag", "alias", "purge"}
 
 // String returns the name of the kind, or its number if it is unknown.
 func (k OpKind) String() string {
@@ -155,7 +156,7 @@ type AliasOp struct {
 
 // opBody is any of the bodies above.
 type opBody interface {
-	GenesisOp | ChainOp | MemberOp | ForkOp | MergeOp | DeleteOp | RenameOp | RestoreOp | TagOp | AliasOp
+	GenesisOp | ChainOp | MemberOp | ForkOp | MergeOp | DeleteOp | RenameOp | RestoreOp | TagOp | AliasOp | PurgeOp
 }
 
 // NewOp makes an operation of a body.
@@ -183,6 +184,8 @@ func kindOf(body any) OpKind {
 		return OpTag
 	case AliasOp:
 		return OpAlias
+	case PurgeOp:
+		return OpPurge
 	}
 	panic(fmt.Sprintf("dag: no kind for %T", body))
 }

@@ -33,6 +33,8 @@ func goldenOps() map[string]Op {
 		"op-restore":    NewOp(RestoreOp{Fork: goldenFork}),
 		"op-tag":        NewOp(TagOp{Name: "v1.0", Cut: goldenCut}),
 		"op-tag-gone":   NewOp(TagOp{Name: "v1.0", Cut: []link{}, Gone: true}),
+		"op-purge":      NewPurge(nil, []RevisionID{RevisionID(SumOf([]byte("one")))}, "a password"),
+		"op-purge-keys": NewPurge([]string{"svc/api", "svc/db"}, nil, "a password"),
 		"op-alias":      NewOp(AliasOp{Name: "live", Fork: goldenFork}),
 		"op-alias-gone": NewOp(AliasOp{Name: "live", Gone: true}),
 	}
@@ -61,6 +63,8 @@ func decodeAny(op Op) (again Op, err error) {
 		return recode[TagOp](op)
 	case OpAlias:
 		return recode[AliasOp](op)
+	case OpPurge:
+		return recode[PurgeOp](op)
 	}
 	return op, fmt.Errorf("kind %d", op.Kind)
 }
@@ -91,7 +95,7 @@ func TestOpGolden(t *testing.T) {
 }
 
 func TestOpKindNumbersAreFrozen(t *testing.T) {
-	for i, name := range []string{"revision", "genesis", "chain", "member", "fork", "merge", "delete", "rename", "restore", "tag", "alias", "kind 11"} {
+	for i, name := range []string{"revision", "genesis", "chain", "member", "fork", "merge", "delete", "rename", "restore", "tag", "alias", "purge", "kind 12"} {
 		if got := OpKind(i).String(); got != name {
 			t.Errorf("kind %d is %q, want %q", i, got, name)
 		}

@@ -15,12 +15,13 @@ type Chunk struct {
 	Blocks int
 }
 
-// The forms of a block in a chunk: flags, and later versions.
+// The forms of a block in a chunk: flags, or a bundle that lacks payloads; more
+// are of later versions.
 const (
 	formSigned = 1 << iota
 	formDeps
 	formRest
-	formLater
+	formLacking
 )
 
 // The flags of a revision in a chunk.
@@ -61,7 +62,11 @@ func (f *outflow) pack(blocks []outgoing) Chunk {
 	}
 	f.plan, f.ids, f.loads = binary.AppendUvarint(nil, uint64(len(blocks))), nil, nil
 	for i := range blocks {
-		f.add(blocks[i].p, last[blocks[i].line] == i)
+		if p, sign := blocks[i].p, last[blocks[i].line] == i; p.lacks() {
+			f.addLacking(p, sign)
+		} else {
+			f.add(p, sign)
+		}
 	}
 	head := binary.AppendUvarint(nil, uint64(len(f.plan)))
 	head = binary.AppendUvarint(head, uint64(len(f.ids)))
@@ -106,6 +111,21 @@ func (f *outflow) add(p *parcel, sign bool) {
 		f.ids = append(f.ids, p.sig...)
 	}
 	f.note(number, p)
+}
+
+// addLacking packs a block of which payloads are not here. It is remembered as a
+// block, no more, as by those that cannot read it.
+func (f *outflow) addLacking(p *parcel, sign bool) {
+	q := *p
+	if !sign {
+		q.sig = nil
+	}
+	b := q.encode(nil)
+	f.plan = append(f.plan, formLacking)
+	f.num(uint64(len(b)))
+	f.plan = append(f.plan, b...)
+	f.ids = append(f.ids, p.id[:]...)
+	f.noteBlock(p.id)
 }
 
 // addChain says where the block stands.
@@ -236,12 +256,16 @@ func (f *outflow) note(number uint64, p *parcel) {
 	if f.chain(number, p.block, p.id); number < uint64(len(f.chains)) {
 		f.numbers[p.id] = number
 	}
-	f.blockAt[p.id] = f.blockN
+	f.noteBlock(p.id)
+	f.time = p.block.Time
+}
+
+func (f *outflow) noteBlock(id BlockID) {
+	f.blockAt[id] = f.blockN
 	f.blockN++
-	if gone, ok := f.block(p.id); ok {
+	if gone, ok := f.block(id); ok {
 		delete(f.blockAt, gone)
 	}
-	f.time = p.block.Time
 }
 
 // restWire is what the rest of a block in a chunk has besides unknown fields.

@@ -15,6 +15,7 @@ const (
 	keptPacked
 	keptSpliced
 	keptPatched
+	keptAbsent
 )
 
 const (
@@ -73,6 +74,8 @@ func decodeKept(b []byte) (k keptRecord, err error) {
 			k.size = int(n)
 		}
 	case keptWhole, keptSpliced:
+	case keptAbsent:
+		r.bad = r.bad || len(r.b) > 0
 	default:
 		r.bad = true
 	}
@@ -105,6 +108,15 @@ func (c *codec) keep(value []byte) kept {
 		return kept{record: append(head, frame...)}
 	}
 	return kept{record: append([]byte{keptWhole}, value...)}
+}
+
+// keepAlone is the record of a payload that stands by itself, also of a short
+// one.
+func (c *codec) keepAlone(value []byte) []byte {
+	if k := c.keep(value); k.record != nil {
+		return k.record
+	}
+	return append([]byte{keptWhole}, value...)
 }
 
 // keepOn chooses how a payload is stored that follows on a base. The depth of
@@ -151,9 +163,13 @@ func (c *blockCache) payload(r Reader, at loc, want Sum, size int64, id Revision
 // if that was read already.
 func (c *blockCache) loadPayload(r Reader, at loc, record []byte, want Sum, size int64, id RevisionID) (loaded, error) {
 	l, ok := c.loads.get(at)
+	drops := c.drops.Load()
 	if !ok {
 		var err error
-		if l, err = c.unfold(r, at, record, size); errors.Is(err, ErrCorrupt) {
+		if l, err = c.unfold(r, at, record, size); errors.Is(err, errBaseAbsent) {
+			l, err = c.unfold(r, at, nil, size) // it was encoded anew meanwhile
+		}
+		if errors.Is(err, ErrCorrupt) {
 			return l, fmt.Errorf("the value of revision %s: %w", id, err)
 		} else if err != nil {
 			return l, err
@@ -162,7 +178,7 @@ func (c *blockCache) loadPayload(r Reader, at loc, record []byte, want Sum, size
 	if _, err := checkPayload(l.value, want, id); err != nil {
 		return loaded{}, err
 	}
-	if !ok {
+	if !ok && drops == c.drops.Load() {
 		c.loads.put(at, l)
 	}
 	return l, nil
@@ -174,6 +190,9 @@ func (c *blockCache) unfold(r Reader, at loc, record []byte, size int64) (loaded
 	var chain []keptRecord
 	for {
 		l, k, err := c.step(r, at, record)
+		if len(chain) > 0 && errors.Is(err, errAbsent) {
+			err = errBaseAbsent
+		}
 		if err != nil {
 			return loaded{}, err
 		}
@@ -215,7 +234,10 @@ func (c *blockCache) step(r Reader, at loc, record []byte) (l loaded, k keptReco
 	if k, err = decodeKept(record); err != nil {
 		return l, k, corrupt("%v", err)
 	}
-	return l, k, nil
+	if k.form == keptAbsent {
+		err = errAbsent
+	}
+	return l, k, err
 }
 
 // refold decodes a chain of records from its end, where base stands.
@@ -243,8 +265,8 @@ func (c *blockCache) depth(r Reader, at loc) (int, error) {
 		return 0, err
 	}
 	k, err := decodeKept(record)
-	if err != nil {
-		return deltaDepth, nil // damaged: nothing may stand on it
+	if err != nil || k.form == keptAbsent {
+		return deltaDepth, nil // damaged, or not here: nothing may stand on it
 	}
 	return k.depth, nil
 }
@@ -301,7 +323,7 @@ func (c *payloadCache) add(at loc, l loaded) {
 func (w *workspace) choose(a *applying, i int, e *Entry) error {
 	r, value := a.p.revs[i], a.p.payloads[i]
 	if a.p.kept != nil || r.Deleted || len(value) < deltaMin {
-		return nil
+		return nil // see writeBlock for what is not here
 	}
 	at, base, depthOf, err := w.base(e, r)
 	switch {
@@ -368,10 +390,17 @@ func (w *workspace) fillHeads(e *Entry) error {
 	}
 	for i := range e.Heads {
 		h := &e.Heads[i]
+		if w.purges.of(e.Key, h.ID, h.loc) != nil {
+			h.inline = nil
+			continue
+		}
 		if h.Deleted || h.inline != nil || h.Size > inlineMax {
 			continue
 		}
 		value, err := w.payload(h)
+		if errors.Is(err, errAbsent) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -382,10 +411,15 @@ func (w *workspace) fillHeads(e *Entry) error {
 
 // payload returns the payload of a head, of the batch or of the store.
 func (w *workspace) payload(h *Head) ([]byte, error) {
-	if a, ok := w.blocks[loc{line: h.loc.line, seq: h.loc.seq}]; ok {
-		return a.p.payloads[h.loc.index], nil
+	a, ok := w.blocks[loc{line: h.loc.line, seq: h.loc.seq}]
+	if !ok {
+		return w.decoded.head(w.store, h)
 	}
-	return w.decoded.head(w.store, h)
+	value := a.p.payloads[h.loc.index]
+	if value == nil && !h.Deleted {
+		return nil, errAbsent
+	}
+	return value, nil
 }
 
 // head returns the payload of a head.

@@ -361,7 +361,7 @@ func TestBombs(t *testing.T) {
 // TestFormat2: a rebuild reads the payloads of a store of the format before and
 // writes them as a node that was given the same blocks today.
 func TestFormat2(t *testing.T) {
-	a := everything(t)
+	a := unpurged(t)
 	good := records(t, a.store)
 	old := a.mem().Crash(0)
 	dag.AsFormat2(t, old)

@@ -69,7 +69,11 @@ func (g *Graph) chainOf(line uint32) ChainID {
 
 // Payload returns the payload of a head; nil if it is a delete. It must not be
 // changed. Its hash is checked: damage is ErrCorrupt.
-func (g *Graph) Payload(h *Head) ([]byte, error) { return g.blocks.head(g.store, h) }
+// One that was purged is a *PurgedError.
+func (g *Graph) Payload(h *Head) ([]byte, error) {
+	value, err := g.blocks.head(g.store, h)
+	return value, g.explain(h.loc, err)
+}
 
 func checkPayload(payload []byte, want Sum, id RevisionID) ([]byte, error) {
 	if SumOf(payload) != want {
@@ -92,7 +96,7 @@ type Change struct {
 }
 
 // ChangePayload returns the payload of a change; nil if it is a delete. It must
-// not be changed.
+// not be changed. One that was purged is a *PurgedError.
 func (g *Graph) ChangePayload(c *Change) ([]byte, error) {
 	if c.Revision.Deleted {
 		return nil, nil
@@ -100,7 +104,8 @@ func (g *Graph) ChangePayload(c *Change) ([]byte, error) {
 	if c.payload != nil {
 		return checkPayload(c.payload, c.Revision.Value, c.ID)
 	}
-	return g.blocks.payload(g.store, c.loc, c.Revision.Value, c.Revision.Size, c.ID)
+	value, err := g.blocks.payload(g.store, c.loc, c.Revision.Value, c.Revision.Size, c.ID)
+	return value, g.explain(c.loc, err)
 }
 
 // change reads the revision at a place.

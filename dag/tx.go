@@ -371,7 +371,7 @@ func (tx *Tx) Op(op Op) error {
 	if err := checkCanonical(op.Body, maxNesting-opNesting); err != nil {
 		return fmt.Errorf("operation of kind %s: %w", op.Kind, err)
 	}
-	if op.Kind > OpAlias {
+	if op.Kind > OpPurge {
 		return fmt.Errorf("operation of kind %s: %w: %s", op.Kind, ErrVoid, unknownOp(op.Kind))
 	}
 	if isForkOp(op.Kind) {
@@ -397,6 +397,13 @@ func (tx *Tx) void(op Op) string {
 			return "this node is no admin"
 		}
 		return m.fault()
+	}
+	if op.Kind == OpPurge {
+		p, err := decodeOp[PurgeOp](op)
+		if err != nil {
+			return err.Error()
+		}
+		return p.fault()
 	}
 	return unknownOp(op.Kind)
 }

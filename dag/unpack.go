@@ -72,8 +72,8 @@ func (u *unpacking) block() (*parcel, error) {
 	if u.ended() {
 		return nil, errChunk("it ends in the middle")
 	}
-	if form[0] >= formLater {
-		return nil, u.laterBlock()
+	if form[0] >= formLacking {
+		return u.bundle(form[0])
 	}
 	b := &Block{Version: blockVersion}
 	copy(b.Salt[:], u.ids.bytes(uint64(len(b.Salt))))
@@ -119,15 +119,31 @@ func (u *unpacking) block() (*parcel, error) {
 	return p, nil
 }
 
-// laterBlock steps over a block that this version cannot read.
-func (u *unpacking) laterBlock() error {
+// bundle reads a block that lacks payloads, or steps over one that this version
+// cannot read: nil.
+func (u *unpacking) bundle(form byte) (*parcel, error) {
 	id := BlockID(u.ids.digest())
-	u.plan.bytes(u.plan.num())
+	b := Bundle(u.plan.bytes(u.plan.num()))
 	if u.ended() {
-		return errChunk("it ends in the middle")
+		return nil, errChunk("it ends in the middle")
 	}
 	u.flow.block(id)
-	return nil
+	if form > formLacking || isLater(b) {
+		return nil, nil
+	}
+	p, err := decodeBundle(b)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("chunk: %w", err)
+	case p.id != id:
+		return nil, errChunk("block %s stands where %s should", p.id, id)
+	case !p.lacks():
+		return nil, errChunk("a bundle that lacks nothing")
+	case p.size > u.room:
+		return nil, errChunk("block of %d bytes, with %d left for the chunk: %s", p.size, u.room, ErrTooLarge)
+	}
+	u.room -= p.size
+	return p, nil
 }
 
 // signed reads the difference of two times.
@@ -255,7 +271,9 @@ func (u *unpacking) one(b *Block, i int) (r *Revision, fork uint32, payload []by
 		if n > uint64(len(u.loads)) {
 			return nil, 0, nil, errChunk("payload of %d bytes with %d left", n, len(u.loads))
 		}
-		payload, u.loads = u.loads[:n:n], u.loads[n:]
+		if payload, u.loads = u.loads[:n:n], u.loads[n:]; payload == nil {
+			payload = []byte{}
+		}
 		r.Value, r.Size = sha256.Sum256(payload), int64(n)
 	}
 	if u.ended() {

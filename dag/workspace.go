@@ -13,6 +13,8 @@ type workspace struct {
 	front   *frontier
 	forks   *forkTable
 	roster  *roster
+	purges  *purges
+	purged  []*purgeEvent // of this batch
 	state   stateRecord
 	cluster ClusterID
 	batch   Batch
@@ -47,7 +49,7 @@ type pendingRevision struct {
 func (g *Graph) newWorkspace(arrival int64) *workspace {
 	m := g.moment.Load()
 	w := &workspace{
-		store: g.store, front: m.front.clone(), forks: m.forks, roster: m.roster, state: m.state, cluster: m.cluster,
+		store: g.store, front: m.front.clone(), forks: m.forks, roster: m.roster, purges: m.purges, state: m.state, cluster: m.cluster,
 		entries: map[entryKey]*Entry{}, read: map[entryKey]*Entry{}, pending: map[entryKey][]pendingRevision{},
 		blocks: map[loc]*applying{}, placed: map[BlockID]loc{}, wrote: map[string][]uint32{},
 		arrival: max(arrival, 0), earlier: g.gathered, batch: g.spare, decoded: &g.blocks,
@@ -285,7 +287,11 @@ func (w *workspace) writeClock(l *line, a *applying) {
 func (w *workspace) writeBlock(a *applying) {
 	at := loc{line: a.past.line, seq: a.past.seq}
 	for i := range a.kept {
-		if a.p.kept == nil && a.kept[i].record == nil && len(a.p.payloads[i]) > inlineMax { // void
+		switch {
+		case a.p.isAbsent(i):
+			a.kept[i].record = absentRecord
+			w.batch.Put(keyFormat, []byte(formatPurged))
+		case a.p.kept == nil && a.kept[i].record == nil && len(a.p.payloads[i]) > inlineMax: // void
 			a.kept[i] = w.decoded.codec.keep(a.p.payloads[i])
 		}
 	}
@@ -346,6 +352,8 @@ func (w *workspace) applyOp(a *applying, index uint32, op Op) error {
 		if ClusterID(a.p.id) != w.cluster {
 			why = "genesis after the first block"
 		}
+	case op.Kind == OpPurge:
+		why = w.applyPurge(a, index, op)
 	default:
 		why = w.applyMember(a, index, op)
 	}
