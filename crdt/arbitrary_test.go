@@ -53,8 +53,8 @@ func drawPayload(t *rapid.T, kind crdt.Kind) []byte {
 	var payload []byte
 	var err error
 	switch kind {
-	case crdt.JSON:
-		payload, err = drawDocumentPayload(t).Encode()
+	case crdt.JSON, crdt.YAML:
+		payload, err = drawDocumentPayload(t, kind).Encode()
 	case crdt.Counter:
 		p := crdt.CounterPayload{Total: big.NewInt(rapid.Int64Range(-2, 3).Draw(t, "total")), N: rapid.Int64Range(-2, 3).Draw(t, "n")}
 		if p.Set = rapid.Bool().Draw(t, "set"); p.Set {
@@ -75,9 +75,9 @@ func drawPayload(t *rapid.T, kind crdt.Kind) []byte {
 	return payload
 }
 
-func drawDocumentPayload(t *rapid.T) crdt.DocumentPayload {
+func drawDocumentPayload(t *rapid.T, kind crdt.Kind) crdt.DocumentPayload {
 	text := []byte(drawSmallText(t, 3))
-	d, err := crdt.ParseDocument(crdt.JSON, text, fewLists.Draw(t, "lists"))
+	d, err := crdt.ParseDocument(kind, text, fewLists.Draw(t, "lists"))
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -132,7 +132,7 @@ func drawAnything(t *rapid.T, n *node, f crdt.ForkID, kinds []crdt.Kind) {
 			}
 		}
 	}
-	r.Open = r.Open && !r.Deleted && (r.Kind == crdt.JSON || r.Kind == crdt.Counter || r.Kind == crdt.Set)
+	r.Open = r.Open && !r.Deleted && r.Kind >= crdt.JSON && r.Kind <= crdt.Set
 	n.write(r)
 }
 
@@ -140,7 +140,7 @@ func drawAnything(t *rapid.T, n *node, f crdt.ForkID, kinds []crdt.Kind) {
 // total, and what the oracle says, whoever wrote what.
 func TestArbitraryPayloads(t *testing.T) {
 	for name, kinds := range map[string][]crdt.Kind{
-		"documents": {crdt.JSON},
+		"documents": {crdt.JSON, crdt.JSON, crdt.YAML},
 		"counters":  {crdt.Counter},
 		"sets":      {crdt.Set},
 		"mixed":     {crdt.JSON, crdt.JSON, crdt.JSON, crdt.Counter, crdt.Counter, crdt.Set, crdt.Bytes, 77},

@@ -130,8 +130,12 @@ func (g *stage) kind(c *clash) ConflictKind {
 }
 
 // competes reports whether there is a value that a DEL at the place competes
-// with.
+// with. An element that is removed from a set competes with nothing: adding
+// wins.
 func (g *stage) competes(del live, c *clash) bool {
+	if c.at != Root && g.events[del.event].class == setClass {
+		return false
+	}
 	for _, writes := range [...][]live{c.here, c.below} {
 		for _, l := range writes {
 			if !l.deleted && !g.knows(l.event, del.event) {

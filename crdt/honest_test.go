@@ -126,15 +126,15 @@ func drawOperation(t *rapid.T, n *node, c crdt.Context, h crdt.History, kinds []
 		return c.Change(some.Draw(t, "added"), some.Draw(t, "removed"))
 	case kind == crdt.Set:
 		return c.SetElements(rapid.SliceOf(fewElements).Draw(t, "elements"))
-	case kind == crdt.JSON && op > 3:
-		return drawEdit(t, c)
-	case kind == crdt.JSON:
+	case kind != crdt.Bytes && op > 3:
+		return drawEdit(t, c, kind)
+	case kind != crdt.Bytes:
 		return c.Put(kind, []byte(drawSmallText(t, 3)), fewLists.Draw(t, "lists"))
 	}
 	return c.Put(kind, []byte(someValues.Draw(t, "value")), nil)
 }
 
-func drawEdit(t *rapid.T, c crdt.Context) (crdt.Draft, error) {
+func drawEdit(t *rapid.T, c crdt.Context, kind crdt.Kind) (crdt.Draft, error) {
 	at := rapid.SampledFrom([]crdt.Path{"/", "/a", "/a/a", "/a/b", "/a/a/a", "/b", "/b/a", "/l"}).Draw(t, "path")
 	var d *crdt.Document
 	if rapid.IntRange(0, 2).Draw(t, "remove") > 0 {
@@ -143,7 +143,7 @@ func drawEdit(t *rapid.T, c crdt.Context) (crdt.Draft, error) {
 			return crdt.Draft{}, err
 		}
 	}
-	return c.Edit(crdt.JSON, at, d)
+	return c.Edit(kind, at, d)
 }
 
 // TestHonestHistories lets writers write what contexts want. The views are the
@@ -151,7 +151,7 @@ func drawEdit(t *rapid.T, c crdt.Context) (crdt.Draft, error) {
 // everything shows.
 func TestHonestHistories(t *testing.T) {
 	for name, kinds := range map[string][]crdt.Kind{
-		"documents": {crdt.JSON},
+		"documents": {crdt.JSON, crdt.YAML},
 		"counters":  {crdt.Counter},
 		"sets":      {crdt.Set},
 		"mixed":     {crdt.JSON, crdt.JSON, crdt.Counter, crdt.Set, crdt.Bytes},

@@ -312,16 +312,63 @@ func sameTree(a, b *node) bool {
 }
 
 // Bytes returns the value that v serves; nil if it serves none. payload is that
-// of Served. The result may share memory with payload. The error says that the
-// document cannot be rendered.
-func (v View) Bytes(payload []byte) ([]byte, error) {
+// of Served. The result may share memory with payload.
+func (v View) Bytes(payload []byte) []byte {
 	switch {
 	case v.Absent():
-		return nil, nil
+		return nil
 	case v.Document != nil:
-		return v.Document.Render(v.Kind, TextOf(v.Kind, payload))
+		if text, err := v.Document.Render(v.Kind, TextOf(v.Kind, payload)); err == nil {
+			return text
+		}
+		return v.Document.asLists()
 	case v.Text != nil:
-		return v.Text, nil
+		return v.Text
 	}
-	return TextOf(v.Kind, payload), nil
+	return TextOf(v.Kind, payload)
+}
+
+// Bytes returns what s serves; nil if that is nothing. payload is that of
+// s.Revision; nil will do for a document, which then has no model, and should
+// have none below "/". The result may share memory with payload.
+func (s *Side) Bytes(payload []byte) []byte {
+	switch {
+	case s.Deleted:
+		return nil
+	case s.Document != nil:
+		if text, err := s.render(payload); err == nil {
+			return text
+		}
+		return s.Document.asLists()
+	case s.Text != nil:
+		return s.Text
+	}
+	return payload
+}
+
+// render returns the text of a document: that of payload, if it is one.
+func (s *Side) render(payload []byte) ([]byte, error) {
+	kind := s.documentKind()
+	if p, err := DecodeDocument(payload); err == nil && kind == s.Kind {
+		if d, err := p.Document(kind); err == nil && sameTree(d.root, s.Document.root) {
+			return p.Text, nil
+		}
+	}
+	return s.Document.Render(kind, TextOf(kind, payload))
+}
+
+func (s *Side) documentKind() Kind {
+	if s.Kind.class() == documentClass {
+		return s.Kind
+	}
+	return JSON
+}
+
+// asLists writes d as JSON, its keyed lists without asking how they are keyed.
+// Authors who did not know of one another, and had different schemas for one
+// list, can together make a document that no schema reads, and that has to be
+// readable all the same.
+func (d *Document) asLists() []byte {
+	a := arranger{make(map[*container]Sum)}
+	return writeJSON(a.arrange(d.root, nil), "", true)
 }

@@ -3,6 +3,8 @@ package crdt_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,11 +136,49 @@ func meet(nodes ...*node) {
 func (n *node) view(f crdt.ForkID) crdt.View {
 	n.t.Helper()
 	known := n.oracle.At(n.knows)
-	got := known.Input(f, key).View()
+	in := known.Input(f, key)
+	got := in.View()
 	if problem := difference(got, known.Read(f, key)); problem != "" {
 		n.t.Fatalf("fork %v: %s", f, problem)
 	}
+	in.History = otherwise{in.History}
+	slices.Reverse(in.Heads)
+	if other := in.View(); !reflect.DeepEqual(got, other) {
+		n.t.Fatalf("fork %v, heads in another order and numbers of another node\n got %+v\nwant %+v", f, other, got)
+	}
+	n.readable(got, in.History)
 	return got
+}
+
+// otherwise numbers revisions as another node could: by their depth.
+type otherwise struct{ crdt.History }
+
+func (h otherwise) Revision(id crdt.RevisionID) crdt.Revision {
+	r := h.History.Revision(id)
+	r.Order = 0
+	for _, p := range r.Parents {
+		r.Order = max(r.Order, h.Revision(p).Order+1)
+	}
+	return r
+}
+
+// readable fails unless everything in v has a text.
+func (n *node) readable(v crdt.View, h crdt.History) {
+	n.t.Helper()
+	if !v.Exists() {
+		return
+	}
+	if v.Bytes(h.Revision(v.Served).Payload) == nil && !v.Absent() && len(h.Revision(v.Served).Payload) > 0 {
+		n.t.Fatalf("%+v has no bytes", v)
+	}
+	for _, c := range v.Conflicts {
+		for _, s := range c.Sides {
+			payload := h.Revision(s.Revision).Payload
+			if s.Bytes(payload) == nil && !s.Deleted && len(payload) > 0 {
+				n.t.Fatalf("%+v has no bytes", s)
+			}
+		}
+	}
 }
 
 // read describes what n serves, and after it the sides in order of rank.

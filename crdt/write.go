@@ -140,15 +140,11 @@ func (c Context) Resolve(conflict *Conflict, s *Side, payload []byte) (Draft, er
 	case s.Deleted:
 		return c.Delete(), nil
 	case s.Document != nil:
-		kind := s.Kind
-		if kind.class() != documentClass {
-			kind = JSON
-		}
-		text, err := s.Document.textLike(kind, payload)
+		text, err := s.render(payload)
 		if err != nil {
 			return Draft{}, err
 		}
-		return c.putDocument(kind, s.Document, text)
+		return c.putDocument(s.documentKind(), s.Document, text)
 	case s.Text != nil && s.Text[0] == '[':
 		return c.Put(Set, s.Text, nil)
 	case s.Text != nil:
@@ -181,10 +177,7 @@ func (c Context) total() (*big.Int, error) {
 	if c.Absent() && (c.Kind == Counter || len(c.Conflicts) == 0) {
 		return new(big.Int), nil
 	}
-	text, err := c.Bytes(c.Payload)
-	if err != nil {
-		return nil, err
-	}
+	text := c.Bytes(c.Payload)
 	total, ok := new(big.Int).SetString(string(text), 10)
 	if c.Kind != Counter || !ok {
 		return nil, &KindError{c.Kind, Counter}
@@ -262,10 +255,7 @@ func (c Context) changeSet(old, elements []string) (Draft, error) {
 
 // elements returns the elements of a set.
 func (c Context) elements() ([]string, error) {
-	text, err := c.Bytes(c.Payload)
-	if err != nil {
-		return nil, err
-	}
+	text := c.Bytes(c.Payload)
 	elements, ok := setElements(string(text))
 	if c.Kind != Set || !ok {
 		return nil, &KindError{c.Kind, Set}
@@ -332,7 +322,7 @@ func (c Context) change(kind Kind, old, new *Document, settled []Path) (Draft, e
 	if new == nil {
 		return c.Delete(), nil
 	}
-	text, err := new.textLike(kind, c.Payload)
+	text, err := new.Render(kind, TextOf(kind, c.Payload))
 	if err != nil {
 		return Draft{}, err
 	}
@@ -345,11 +335,6 @@ func (c Context) change(kind Kind, old, new *Document, settled []Path) (Draft, e
 		}
 	}
 	return c.encode(kind, new, text, paths, settled, len(paths) == 0)
-}
-
-// textLike renders d like the text of a payload.
-func (d *Document) textLike(kind Kind, payload []byte) ([]byte, error) {
-	return d.Render(kind, TextOf(kind, payload))
 }
 
 // encode makes the draft of a document that was changed at paths and in which

@@ -207,7 +207,8 @@ func (s *scene) conflictAt(at crdt.Path, live []mark) crdt.ConflictKind {
 			leaves[s.total(m)] = true
 		}
 		for _, d := range live {
-			if d.path == at && d.content == DEL && d.by.ID != m.by.ID && !s.hasSeen(m.by, d.by) {
+			addWins := at != "/" && d.class == set
+			if !addWins && d.path == at && d.content == DEL && d.by.ID != m.by.ID && !s.hasSeen(m.by, d.by) {
 				deleteEdit = true
 			}
 		}
