@@ -142,6 +142,14 @@ func TestDiff(t *testing.T) {
 			t.Errorf("from %s to %s: %s, want %s", test.old, test.new, got, test.want)
 		}
 	}
+	// What authors made who did not know of each other.
+	leaf, _ := parseJSON(t, "1").Leaf(crdt.Root)
+	mixed := crdt.NewDocument(maps.All(map[crdt.Path]crdt.Leaf{"/s/A": leaf, "/s/[1]": leaf, "/s/b": leaf}))
+	for text, want := range map[string]string{`{"s":{"b":1}}`: "/s /s/b", `{"s":[1]}`: "/s /s/[1]"} {
+		if got := spellPaths(crdt.Diff(mixed, parseJSON(t, text, someLists...))); got != want {
+			t.Errorf("from an object that is a list too to %s: %s, want %s", text, got, want)
+		}
+	}
 	if got := crdt.Diff(nil, nil); got != nil {
 		t.Errorf("from nothing to nothing: %q", got)
 	}
@@ -199,6 +207,24 @@ func TestLeavesMakeTheDocument(t *testing.T) {
 		}
 	}()
 	crdt.NewDocument(maps.All(map[crdt.Path]crdt.Leaf{"/a": {}, "/a/b": {}}))
+}
+
+// TestListsAreFound: the field that gives the identities is found, though
+// another looks like it.
+func TestListsAreFound(t *testing.T) {
+	for _, test := range []struct{ text, field string }{
+		{`[{"a":[1],"b":"[1]"}]`, "b"},
+		{`[{"a":{},"b":"{}"}]`, "b"},
+		{`[{"a":"1","b":1},{"a":"3","b":2}]`, "b"},
+		{`[{"a":1,"b":1},{"b":2}]`, "b"},
+		{`[{"b":"x"},{"b":"y","a":"y"}]`, "b"},
+	} {
+		d := parseJSON(t, test.text, crdt.ListRule{Path: "/", Schema: crdt.MapList(test.field)})
+		want := crdt.Lists{{Path: "/", Schema: crdt.MapList(test.field)}}
+		if got := d.Lists(); !slices.Equal(got, want) {
+			t.Errorf("%s has the lists %v, want %v", test.text, got, want)
+		}
+	}
 }
 
 // TestWith holds With against the leaves that it should leave.

@@ -45,6 +45,8 @@ func TestParseJSONRefuses(t *testing.T) {
 		{`NaN`, "column 1: 'N' where a value should begin"},
 		{`1e1000000000`, "column 1: an exponent beyond 999999999"},
 		{`1e99999999999999999999`, "column 1: an exponent beyond 999999999"},
+		{"\"\x1f\"", "column 2: the control character U+001F in a string"},
+		{`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"a":1}`, `column 56: the name "a" is there twice`},
 		{"\"a\nb\"", "line 1, column 3: the control character U+000A in a string"},
 		{`"abc`, "column 1: this string has no end"},
 		{`"\x"`, `column 2: no escape begins with \x`},
@@ -175,6 +177,21 @@ func TestDecimals(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestCanonicalNumbers(t *testing.T) {
+	for spelling, want := range map[string]string{
+		"1e-6": "0.000001", "12.50e-6": "0.0000125", "1e-7": "1e-7", "12.50e-7": "0.00000125", "-1.25e-7": "-1.25e-7",
+		"1e20": "100000000000000000000", "1e21": "1e21", "123e19": "1.23e21", "1234e17": "123400000000000000000",
+		"100.0": "100", "-0.0": "0", "1.50": "1.5",
+	} {
+		d := parseJSON(t, "["+spelling+"]", crdt.ListRule{Path: "/", Schema: crdt.SetList})
+		for p := range d.Leaves() {
+			if got, _ := p.Last(); got != want {
+				t.Errorf("%s is %s, want %s", spelling, got, want)
+			}
+		}
+	}
 }
 
 // FuzzParseJSON holds what is taken, and the values, against encoding/json.

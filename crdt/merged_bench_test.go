@@ -34,7 +34,7 @@ func (l *line) write(kind crdt.Kind, payload []byte, err error, parents ...crdt.
 	r.ID, r.Kind, r.Time, r.Value = sha256.Sum256(fmt.Append(nil, n)), kind, int64(n), sha256.Sum256(payload)
 	for _, p := range parents {
 		r.Parents = append(r.Parents, p.ID)
-		r.Order = max(r.Order, p.Order+1)
+		r.Order.Lamport = max(r.Order.Lamport, p.Order.Lamport+1)
 	}
 	l.revisions[r.ID] = r
 	return r

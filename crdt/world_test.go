@@ -155,9 +155,9 @@ type otherwise struct{ crdt.History }
 
 func (h otherwise) Revision(id crdt.RevisionID) crdt.Revision {
 	r := h.History.Revision(id)
-	r.Order = 0
+	r.Order = crdt.Order{}
 	for _, p := range r.Parents {
-		r.Order = max(r.Order, h.Revision(p).Order+1)
+		r.Order.Lamport = max(r.Order.Lamport, h.Revision(p).Order.Lamport+1)
 	}
 	return r
 }
