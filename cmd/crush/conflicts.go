@@ -58,8 +58,12 @@ func (p *program) conflicts(cmd *cobra.Command, prefix string, f *conflictsFlags
 	if err := p.page(); err != nil {
 		return err
 	}
-	n := 0
-	list := counted(below(door.Conflicts(ctx, fork, prefix), prefix), &n)
+	n, last := 0, rpc.KeyRef{}
+	list := countedIf(below(door.Conflicts(ctx, fork, prefix), prefix), func(c rpc.Conflict) bool {
+		before := last
+		last = rpc.KeyRef{Fork: c.Fork, Key: c.Key}
+		return last != before
+	}, &n)
 	if p.format != formatText {
 		err = printList(p, list, func(rpc.Conflict) {})
 	} else {

@@ -168,11 +168,15 @@ func (p *program) warnRead(e rpc.Entry) {
 
 func conflictLine(e rpc.Entry) string {
 	const most = 4
+	where := e.Key
+	if len(e.Conflicts) == 1 {
+		where = place(e.Key, e.Conflicts[0].Path)
+	}
 	var sides []string
 	for _, c := range e.Conflicts {
 		at := ""
-		if c.Path != "" && c.Path != "/" {
-			at = "at " + c.Path + " "
+		if len(e.Conflicts) > 1 {
+			at = c.Path + " "
 		}
 		for _, s := range c.Sides {
 			what := "value"
@@ -195,7 +199,7 @@ func conflictLine(e rpc.Entry) string {
 		})
 		sides = append(sides[:most], fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("%s is in conflict (%s)", e.Key, strings.Join(sides, "; "))
+	return fmt.Sprintf("%s is in conflict (%s)", where, strings.Join(sides, "; "))
 }
 
 // writer names who wrote something: the node, and the name that was claimed.

@@ -133,13 +133,22 @@ func (p *program) afterMerge(m rpc.Merged, r rpc.MergeRequest) error {
 			p.note("--skip %s: this merge does not change that key", s)
 		}
 	}
-	switch n := len(m.Conflicts); {
+	switch n := disputedKeys(m.Conflicts); {
 	case n > 0 && m.Applied:
 		p.warn("%s in conflict: %s lists them", count(n, "key"), command(append(onFork(m.Into), "conflicts")...))
 	case n > 0 && r.OnConflict != rpc.OnConflictKeep:
 		return conflictError(n)
 	}
 	return nil
+}
+
+// disputedKeys counts the keys of conflicts: a json or yaml can have several.
+func disputedKeys(list []rpc.Conflict) int {
+	keys := map[string]bool{}
+	for _, c := range list {
+		keys[c.Key] = true
+	}
+	return len(keys)
 }
 
 func (p *program) mergeRequest(verb, source string, f *mergeFlags) (rpc.MergeRequest, error) {
