@@ -12,11 +12,9 @@ import (
 	"testing"
 )
 
-// updateDocsEnv makes TestMergingDocument write what comes out into the
+// updateDocsEnv makes the tests of documents write what comes out into the
 // document, instead of comparing.
 const updateDocsEnv = "CRUSH_UPDATE_DOCS"
-
-const mergingDocument = "../../docs/merging.md"
 
 // example is a command of a document and what it prints there.
 type example struct {
@@ -52,12 +50,17 @@ func examples(document []string) (list []example) {
 	return list
 }
 
-// TestMergingDocument types the examples of docs/merging.md in their order, and
-// compares what they print. Ids, plans, times and the letters of sides differ
-// from run to run; an id that the document shows stands for the same one in
-// everything after it.
-func TestMergingDocument(t *testing.T) {
-	data, err := os.ReadFile(mergingDocument)
+func TestMergingDocument(t *testing.T) { typeDocument(t, "../../docs/merging.md") }
+
+func TestDocumentsDocument(t *testing.T) { typeDocument(t, "../../docs/documents.md") }
+
+// typeDocument types the examples of a document in their order, and compares
+// what they print. Ids, plans, times and the letters of sides differ from run to
+// run; an id that the document shows stands for the same one in everything after
+// it.
+func typeDocument(t *testing.T, file string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +86,7 @@ func TestMergingDocument(t *testing.T) {
 	n.verify()
 	if written != nil {
 		written = append(written, document[copied:]...)
-		if err := os.WriteFile(mergingDocument, []byte(strings.Join(written, "\n")), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(strings.Join(written, "\n")), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
