@@ -60,6 +60,12 @@ func TestPaths(t *testing.T) {
 		if w.Code != 200 || w.Body.String() != test.body || w.Header().Get("Content-Type") != test.content {
 			t.Errorf("%s: got %d %s %v", test.path, w.Code, w.Body, w.Header())
 		}
+		if f.asked.Bare {
+			t.Error("a part was read bare: whether it is a string cannot be told")
+		}
+	}
+	if want(t, call(h, "GET", target, nil), 200, `"n":3.10`); !f.asked.Bare {
+		t.Error("a whole value was not read bare")
 	}
 	want(t, call(h, "GET", strings.Replace(target, "/kv/", "/entry/", 1)+"?path=/n", nil), 200, `"value":"3.10","document":3.10,`)
 	want(t, call(h, "GET", target+"?path=/x", nil), 404, "nothing stands at /x")
@@ -194,5 +200,6 @@ func TestBlame(t *testing.T) {
 	want(t, page, 200, `{"blame":[{"line":1,"value":"one",`)
 	want(t, page, 200, `],"next":"2"}`)
 	want(t, call(h, "GET", target+"?limit=2&after=2", nil), 200, `{"blame":[{"line":3,`)
+	want(t, call(h, "GET", target+"?limit=1&after=1", nil), 200, `],"next":"2"}`)
 	want(t, call(h, "GET", target+"?after=-1", nil), 400, "the member next")
 }

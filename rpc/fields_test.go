@@ -17,6 +17,7 @@ func TestCompareFields(t *testing.T) {
 		{`{"a":{}}`, `{}`, `/ - {},/a {} -`},
 		{`[1,2]`, `[2,1]`, `/ [1,2] [2,1]`},
 		{`{"a.b":1,"a":{"c":1}}`, `{"a.b":2,"a":{"c":2}}`, `/a/c 1 2,/a.b 1 2`},
+		{`{"a.b":1,"a":{"c":1}}`, `{"a":{"d":1}}`, `/a/c 1 -,/a/d - 1,/a.b 1 -`},
 		{`null`, `"null"`, `/ null "null"`},
 	} {
 		changes, ok := CompareFields(crdt.JSON, []byte(test.a), crdt.JSON, []byte(test.b))

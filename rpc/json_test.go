@@ -175,6 +175,15 @@ func TestJSONForms(t *testing.T) {
 	}
 }
 
+// TestDocumentStandsOnALine holds entries to one line, however their documents
+// are laid out: lists have a line each.
+func TestDocumentStandsOnALine(t *testing.T) {
+	e := Entry{Document: []byte("{\n \"a\": [1,\n2]\n}\n")}
+	if got := string(e.appendJSON(nil)); strings.Contains(got, "\n") || !strings.Contains(got, `"document":{"a":[1,2]},`) {
+		t.Errorf("got %s", got)
+	}
+}
+
 // FuzzString checks appendString against encoding/json.
 func FuzzString(f *testing.F) {
 	f.Add("plain")
