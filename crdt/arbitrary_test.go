@@ -1,6 +1,7 @@
 package crdt_test
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/big"
 	"slices"
@@ -75,6 +76,12 @@ func drawPayload(t *rapid.T, kind crdt.Kind) []byte {
 	return payload
 }
 
+// garble takes a byte off the text of a payload.
+func garble(payload []byte) []byte {
+	n := binary.BigEndian.Uint32(payload[len(payload)-4:])
+	return binary.BigEndian.AppendUint32(slices.Clone(payload[1:len(payload)-4]), n-1)
+}
+
 func drawDocumentPayload(t *rapid.T, kind crdt.Kind) crdt.DocumentPayload {
 	text := []byte(drawSmallText(t, 3))
 	d, err := crdt.ParseDocument(kind, text, fewLists.Draw(t, "lists"))
@@ -123,6 +130,9 @@ func drawAnything(t *rapid.T, n *node, f crdt.ForkID, kinds []crdt.Kind) {
 	}
 	if !r.Deleted {
 		r.Value = drawPayload(t, r.Kind)
+	}
+	if r.Change = changeOf(r.Kind, r.Value); r.Change != nil && r.Kind == crdt.Set && rapid.IntRange(0, 9).Draw(t, "garbled") == 0 {
+		r.Value, r.Change.Garbled = garble(r.Value), true
 	}
 	if rapid.IntRange(0, 2).Draw(t, "partial context") == 0 {
 		r.Parents = nil

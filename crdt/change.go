@@ -39,15 +39,14 @@ type change struct {
 	// removed holds, for a set, those of paths where nothing is now.
 	removed map[Path]bool
 	add     *big.Int // to a counter; nil if that is not the change
+	counter CounterPayload
 
-	document DocumentPayload
-	counter  CounterPayload
-	set      SetPayload
-
-	// The text of a document, read when it is first wanted.
-	read    bool
-	tree    *Document
-	garbled bool
+	// The whole value of a document or a set, read when it is first wanted:
+	// of most revisions it never is.
+	read     bool
+	garbled  bool
+	tree     *Document
+	elements []string
 }
 
 // decode reads what r carries. A payload that cannot be decoded is the value of
@@ -61,8 +60,9 @@ func decode(r *Revision) change {
 	c := change{class: r.Kind.class()}
 	switch c.class {
 	case documentClass:
-		c.document, err = DecodeDocument(r.Payload)
-		c.paths = c.document.Paths
+		var p DocumentPayload
+		p, err = DecodeDocument(r.Payload)
+		c.paths = p.Paths
 	case counterClass:
 		if c.counter, err = DecodeCounter(r.Payload); c.counter.Set {
 			c.paths = whole.paths
@@ -70,9 +70,11 @@ func decode(r *Revision) change {
 			c.add = big.NewInt(c.counter.N)
 		}
 	case setClass:
-		if c.set, err = DecodeSet(r.Payload); err == nil {
-			c.setPaths()
+		p, _, ok := decodeSetChange(r.Payload)
+		if !ok {
+			return whole
 		}
+		c.setPaths(&p)
 	default:
 		return whole
 	}
@@ -82,30 +84,41 @@ func decode(r *Revision) change {
 	return c
 }
 
-func (c *change) setPaths() {
+func (c *change) setPaths(p *SetPayload) {
 	c.removed = make(map[Path]bool)
-	if c.set.Set {
+	if p.Set {
 		c.paths = append(c.paths, Root)
 		c.removed[Root] = true
 	}
-	for _, e := range c.set.Added {
+	for _, e := range p.Added {
 		c.paths = append(c.paths, Root.Element(e))
 	}
-	for _, e := range c.set.Removed {
-		p := Root.Element(e)
-		c.paths = append(c.paths, p)
-		c.removed[p] = true
+	for _, e := range p.Removed {
+		at := Root.Element(e)
+		c.paths = append(c.paths, at)
+		c.removed[at] = true
 	}
 }
 
 // text returns the document that e's text is; false if it is none.
-func (e *event) text() (*Document, bool) {
+func (e *event) text(h History) (*Document, bool) {
 	if !e.read {
-		e.read = true
-		tree, err := e.document.Document(e.Kind)
-		e.tree, e.garbled = tree, err != nil
+		e.read, e.garbled = true, true
+		if p, err := DecodeDocument(h.Revision(e.ID).Payload); err == nil {
+			tree, err := p.Document(e.Kind)
+			e.tree, e.garbled = tree, err != nil
+		}
 	}
 	return e.tree, !e.garbled
+}
+
+// members returns the elements of the set that e's text is; false if it is none.
+func (e *event) members(h History) ([]string, bool) {
+	if !e.read {
+		p, err := DecodeSet(h.Revision(e.ID).Payload)
+		e.read, e.garbled, e.elements = true, err != nil, p.Elements
+	}
+	return e.elements, !e.garbled
 }
 
 // content is equal for equal leaves.

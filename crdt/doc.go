@@ -76,9 +76,11 @@
 //   - The rank that a side had on the source of a fork is that of the side of a
 //     conflict there, at the same path, that had one of its inherited revisions;
 //     the best if there are several, conflicts inside of sides included.
-//   - A payload that does not decode is the value of a register of its kind. If it
-//     decodes, and the text is no document, it covers what it declares, and is
-//     such a value as long as one of its writes is live.
+//   - A payload that does not decode is the value of a register of its kind. If
+//     the change does, and the text is no document, it covers what it declares,
+//     and is such a value as long as one of its writes is live. The text of a set
+//     only matters where it is all that is looked at; if it is none, it is such a
+//     value there.
 //
 // Kinds are a closed list, since all nodes must agree on every one of them; so
 // they are no interface to be implemented elsewhere.

@@ -257,18 +257,28 @@ func appendElements(b []byte, elements []string) []byte {
 
 // DecodeSet is the inverse of Encode.
 func DecodeSet(payload []byte) (SetPayload, error) {
-	text, change, ok := split(payload)
-	r := changeReader{rest: change, bad: !ok}
-	r.version()
-	code := r.byte()
-	p := SetPayload{Set: code == codeSet, Added: r.elements(), Removed: r.elements()}
-	if r.ended() && code <= codeSet {
+	p, text, ok := decodeSetChange(payload)
+	if ok {
 		p.Elements, ok = setElements(string(text))
 		if ok && bytes.Equal(p.Text(), text) && p.fits() {
 			return p, nil
 		}
 	}
 	return SetPayload{}, fmt.Errorf("decode a set: %w", errPayload)
+}
+
+// decodeSetChange is DecodeSet without the Elements: it does not read the text.
+func decodeSetChange(payload []byte) (p SetPayload, text []byte, ok bool) {
+	text, change, ok := split(payload)
+	r := changeReader{rest: change, bad: !ok}
+	r.version()
+	code := r.byte()
+	p = SetPayload{Set: code == codeSet, Added: r.elements(), Removed: r.elements()}
+	both := func(e string) bool {
+		_, ok := slices.BinarySearch(p.Added, e)
+		return ok
+	}
+	return p, text, r.ended() && code <= codeSet && (!p.Set || len(p.Removed) == 0) && !slices.ContainsFunc(p.Removed, both)
 }
 
 // setElements reads a list of ascending strings.
@@ -297,7 +307,7 @@ func (p SetPayload) fits() bool {
 		_, ok := slices.BinarySearch(p.Elements, e)
 		return ok
 	}
-	if p.Set && (len(p.Removed) > 0 || len(p.Added) != len(p.Elements)) {
+	if p.Set && len(p.Added) != len(p.Elements) {
 		return false
 	}
 	return !slices.ContainsFunc(p.Removed, in) &&

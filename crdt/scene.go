@@ -51,6 +51,7 @@ func newScene(v *Visible) *scene {
 	for i := range events {
 		e := &events[i]
 		e.change = decode(&e.Revision)
+		e.Payload = nil // a branch can have more text than there is memory
 		if i == 0 && bounded {
 			s.stand(e, byPath)
 			continue
@@ -95,21 +96,24 @@ func (s *scene) write(i int32, e *event, byPath map[Path][]mark) {
 // stand puts down the whole value of the first event, which stands for all that
 // is older.
 func (s *scene) stand(e *event, byPath map[Path][]mark) {
+	readable := true
 	switch e.class {
 	case documentClass:
-		var ok bool
-		if s.base, ok = e.text(); !ok {
-			e.change = change{class: registerClass, paths: []Path{Root}}
-			s.write(0, e, byPath)
-		}
+		s.base, readable = e.text(s.visible.History)
 	case counterClass:
 		e.add = nil
 		byPath[Root] = []mark{{0, wholeMark}}
 	case setClass:
-		for _, el := range e.set.Elements {
+		var elements []string
+		elements, readable = e.members(s.visible.History)
+		for _, el := range elements {
 			byPath[Root.Element(el)] = []mark{{0, leafMark}}
 		}
 	default:
+		s.write(0, e, byPath)
+	}
+	if !readable {
+		s.base, e.change = nil, change{class: registerClass, paths: []Path{Root}}
 		s.write(0, e, byPath)
 	}
 }
@@ -321,7 +325,7 @@ func (g *stage) wrote(p Path, m mark) (l live, ok bool) {
 		l.leaf, _ = g.base.Leaf(p)
 		l.content = content{class: documentClass, sum: l.leaf.Sum}
 	case ofText:
-		d, readable := e.text()
+		d, readable := e.text(g.visible.History)
 		if !readable {
 			return l, false
 		}

@@ -237,7 +237,7 @@ func (g *stage) pick(view *View, what *served, first *side) {
 		if !e.head || (first != nil && !slices.ContainsFunc(first.events, func(f int32) bool { return g.knows(int32(i), f) })) {
 			continue
 		}
-		f := e.fit(what, tree)
+		f := e.fit(what, tree, g.visible.History)
 		if best == nil || f.compare(bestFit) > 0 || (f == bestFit && compareClaims(e.Write, best.Write) > 0) {
 			best, bestFit = e, f
 		}
@@ -272,16 +272,21 @@ func (f fit) compare(g fit) int {
 }
 
 // fit compares the value that e says is all there is.
-func (e *event) fit(what *served, tree *Document) fit {
+func (e *event) fit(what *served, tree *Document, h History) fit {
 	f := fit{own: what.class == documentClass && e.Origin != Merged}
 	class := e.class
 	if e.Deleted {
 		class = noClass
 	}
-	if class == documentClass {
-		if _, readable := e.text(); !readable {
-			class = registerClass
-		}
+	readable := true
+	switch class {
+	case documentClass:
+		_, readable = e.text(h)
+	case setClass:
+		_, readable = e.members(h)
+	}
+	if !readable {
+		class = registerClass
 	}
 	if f.class = class == what.class; !f.class {
 		return f
@@ -294,7 +299,7 @@ func (e *event) fit(what *served, tree *Document) fit {
 	case counterClass:
 		f.whole = e.counter.Total.Cmp(what.total) == 0
 	case setClass:
-		f.whole = slices.Equal(e.set.Elements, what.elements())
+		f.whole = slices.Equal(e.elements, what.elements())
 	default:
 		f.whole = e.register() == what.content
 	}

@@ -16,7 +16,8 @@ type Revision struct {
 	// Order exceeds that of every parent. Nodes may number differently: the
 	// view does not depend on it.
 	Order Order
-	// Payload is what the revision carries. View keeps parts of it.
+	// Payload is what the revision carries. View does not keep it: it asks for a
+	// revision again whose whole value it wants.
 	Payload []byte
 }
 

@@ -18,8 +18,8 @@ type Change struct {
 	// Whole is the value after the change, as the leaves that it has; of a
 	// counter it is the number, at "/".
 	Whole map[crdt.Path]string
-	// Garbled: the text of the document does not parse, so that nobody can
-	// tell what was written, only where. Whole then means nothing.
+	// Garbled: the text does not parse, so that nobody can tell what was written
+	// to a document, only where. Whole then means nothing.
 	Garbled bool
 }
 
