@@ -63,17 +63,23 @@ type child struct {
 // with text.
 func ParseDocument(kind Kind, text []byte, lists Lists) (*Document, error) {
 	lists = append(slices.Clip(lists), ListRule{PathPattern(Root), DocumentsList})
-	return parseDocument(kind, string(text), lists)
+	return parseDocument(kind, string(text), lists, nil)
+}
+
+// ParseFragment is ParseDocument of what is to stand at a path of a document,
+// see Document.With: the schemas of its lists are those of their paths there.
+func ParseFragment(kind Kind, text []byte, at Path, lists Lists) (*Document, error) {
+	return parseDocument(kind, string(text), lists, newTrail(at))
 }
 
 // parseDocument knows no schema but those of lists.
-func parseDocument(kind Kind, text string, lists Lists) (*Document, error) {
+func parseDocument(kind Kind, text string, lists Lists, at trail) (*Document, error) {
 	v, err := parseValue(kind, text)
 	if err != nil {
 		return nil, err
 	}
 	b := builder{rules: newListRules(lists)}
-	root := b.build(&v, nil)
+	root := b.build(&v, slices.Clip(at))
 	if b.paths > maxPaths {
 		return nil, syntaxError(kind, text, 0, fmt.Sprintf("its paths are longer than %d bytes in sum", maxPaths))
 	}

@@ -106,7 +106,7 @@ func join(text, change []byte) []byte {
 
 // Document reads Text by Lists; the error is a *SyntaxError.
 func (p DocumentPayload) Document(kind Kind) (*Document, error) {
-	return parseDocument(kind, string(p.Text), p.Lists)
+	return parseDocument(kind, string(p.Text), p.Lists, nil)
 }
 
 // Encode returns the payload. The error says that p is not as its fields want.

@@ -34,7 +34,7 @@ func (d *Document) Render(kind Kind, like []byte) ([]byte, error) {
 	}
 	for _, attempt := range renderings(kind, l, text) {
 		made := attempt()
-		if back, err := parseDocument(kind, string(made), lists); err == nil && back.equal(d) {
+		if back, err := parseDocument(kind, string(made), lists, nil); err == nil && back.equal(d) {
 			return made, nil
 		}
 	}

@@ -103,6 +103,11 @@ func (r *Replica) Apply(ctx context.Context, q rpc.ApplyRequest) (rpc.Applied, e
 	if err != nil {
 		return rpc.Applied{}, err
 	}
+	if q.Label != "" {
+		if err := checkName(q.Label); err != nil {
+			return rpc.Applied{}, err
+		}
+	}
 	wanted, err := checkFiles(&q)
 	if err != nil {
 		return rpc.Applied{}, err
@@ -184,7 +189,7 @@ func (r *Replica) applying(f dag.Fork, q *rpc.ApplyRequest, surplus []string) *l
 		if err != nil {
 			return nil, "", err
 		}
-		d, change, err := r.setting(tx, on, key, value)
+		d, change, err := r.setting(tx, on, key, value, q.Label)
 		if err != nil {
 			err = fmt.Errorf("apply %q: %w", key, err)
 		}
@@ -193,26 +198,37 @@ func (r *Replica) applying(f dag.Fork, q *rpc.ApplyRequest, surplus []string) *l
 	return c
 }
 
-// setting makes the revision that gives a key on a fork a value; nil if it has
-// that already.
-func (r *Replica) setting(tx *dag.Tx, on dag.ForkID, key string, value []byte) (*dag.Draft, string, error) {
-	s, err := r.lookIn(tx, on, key)
+// setting makes the revision that gives a key on a fork a value, as the job of a
+// label; nil if there is nothing to write.
+func (r *Replica) setting(tx *dag.Tx, on dag.ForkID, key string, value []byte, label string) (*dag.Draft, string, error) {
+	now, err := r.lookIn(tx, on, key)
 	if err != nil {
 		return nil, "", err
 	}
-	kind, err := kindFor(key, 0, &s.View)
+	kind, err := now.kindFor(0, 0)
 	if err != nil {
 		return nil, "", err
 	}
 	if err := checkValue(key, kind, value); err != nil {
 		return nil, "", err
 	}
-	if s.Opaque {
+	if now.Opaque {
 		return nil, "", ofUnknownKind(key)
 	}
-	d, change, err := s.change(&content{kind: kind, value: value}, dag.MarkNone)
-	if change == "same" { // and a conflict is settled
+	read, err := now.asWrittenBy(label)
+	if err != nil {
+		return nil, "", err
+	}
+	d, change, err := read.change(&content{kind: kind, value: value}, dag.MarkNone)
+	if d == nil || err != nil {
+		return nil, "", err
+	}
+	d.Label = label
+	switch {
+	case now.Absent():
+		change = "created"
+	case change == "same": // and a conflict is settled
 		change = "changed"
 	}
-	return d, change, err
+	return d, change, nil
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"slices"
 
@@ -32,19 +33,21 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path.String(), Kind: string(c.Kind)}
 		for j := range c.Sides {
 			s := &c.Sides[j]
-			h, ok := heads[dag.RevisionID(s.Revision)]
-			if !ok {
-				return nil, failure(rpc.CodeInternal, "side %s of the conflict at %q is no head", s.Letter, e.Key)
+			change := new(dag.Change)
+			if h, ok := heads[dag.RevisionID(s.Revision)]; ok {
+				change = &changes[h]
+			} else if *change, err = r.graph.Revision(dag.RevisionID(s.Revision)); err != nil {
+				return nil, outward(err)
 			}
-			side, err := r.side(f, &e.Heads[h], &changes[h], s)
+			side, err := r.side(f, change, c.Path, s)
 			if err != nil {
-				return nil, err
+				return nil, outward(err)
 			}
 			d.Sides = append(d.Sides, side)
 		}
 		base, ok, err := find(f, e, c)
 		if err == nil && ok {
-			d.Base, err = r.base(&base)
+			d.Base, err = r.base(&base, c.Path)
 		}
 		if err != nil {
 			return nil, outward(err)
@@ -54,21 +57,27 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 	return out, nil
 }
 
-func (r *Replica) side(f dag.Fork, h *dag.Head, c *dag.Change, s *crdt.Side) (rpc.Side, error) {
+func (r *Replica) side(f dag.Fork, c *dag.Change, path crdt.Path, s *crdt.Side) (rpc.Side, error) {
 	out := rpc.Side{
-		Letter: s.Letter, Deleted: s.Deleted, Served: s.Rank == 0, Kind: s.Kind, Revision: dag.RevisionID(s.Revision), Fork: f.Name,
+		Letter: s.Letter, Deleted: s.Deleted, Served: s.Rank == 0, Revision: dag.RevisionID(s.Revision), Fork: f.Name,
+		Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author), Time: timeOf(c.Revision.Time),
 	}
-	if on, ok := r.graph.ForkOfHead(h); ok && on.Name != "" {
+	if on, ok := r.graph.ForkOf(c.Revision.Fork); ok && on.Name != "" {
 		out.Fork = on.Name
 	}
-	out.Node, out.Author, out.Time = r.nodeName(c.Node), rpc.Author(c.Note.Author), timeOf(h.Time)
-	value, err := r.contentOf(c)
-	out.Value = value.value
-	return out, outward(err)
+	payload, err := r.graph.ChangePayload(c)
+	if err != nil {
+		return out, err
+	}
+	out.Value, out.Kind, err = sideValue(s, payload)
+	if path != crdt.Root {
+		out.Value = bytes.TrimSuffix(out.Value, []byte("\n"))
+	}
+	return out, err
 }
 
-// base describes what the sides of a conflict had in common.
-func (r *Replica) base(c *dag.Change) (*rpc.Base, error) {
+// base describes what the sides of a conflict at a path had in common.
+func (r *Replica) base(c *dag.Change, path crdt.Path) (*rpc.Base, error) {
 	rev := c.Revision
 	out := &rpc.Base{
 		Deleted: rev.Deleted, Kind: crdt.Kind(rev.Kind), Revision: c.ID, Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author),
@@ -76,6 +85,20 @@ func (r *Replica) base(c *dag.Change) (*rpc.Base, error) {
 	}
 	value, err := r.contentOf(c)
 	out.Value = value.value
+	if err != nil || path == crdt.Root || value.deleted {
+		return out, err
+	}
+	d, err := r.documentAsWritten(c)
+	if err != nil {
+		return nil, err
+	}
+	part := d.At(path)
+	if part == nil {
+		out.Deleted, out.Value = true, nil
+		return out, nil
+	}
+	out.Value, err = part.Render(out.Kind, nil)
+	out.Value = bytes.TrimSuffix(out.Value, []byte("\n"))
 	return out, err
 }
 

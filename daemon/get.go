@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"iter"
 	"strings"
 	"time"
@@ -23,6 +25,9 @@ func (r *Replica) Get(ctx context.Context, q rpc.GetRequest) (rpc.Entry, error) 
 	if err != nil {
 		return rpc.Entry{}, err
 	}
+	if q.Path == crdt.Root {
+		q.Path = ""
+	}
 	if q.Rev != "" {
 		return r.getRevision(ctx, f, q)
 	}
@@ -34,7 +39,85 @@ func (r *Replica) Get(ctx context.Context, q rpc.GetRequest) (rpc.Entry, error) 
 	if err != nil {
 		return rpc.Entry{}, outward(err)
 	}
-	return r.describe(f, s, !q.Meta, q.Bare)
+	if err := s.mayServe(); err != nil {
+		return rpc.Entry{}, err
+	}
+	out, err := r.describe(f, s, !q.Meta, q.Bare)
+	if err != nil || q.Path == "" {
+		return out, err
+	}
+	d, err := s.document()
+	if err != nil {
+		return out, outward(err)
+	}
+	if err := narrow(&out, d, q.Path); err != nil {
+		return rpc.Entry{}, err
+	}
+	return out, nil
+}
+
+// narrow leaves of an answer what stands at a path of the document d.
+func narrow(out *rpc.Entry, d *crdt.Document, path crdt.Path) error {
+	switch {
+	case out.Deleted:
+		return failure(rpc.CodeNotFound, "the key %q is not there", out.Key)
+	case !isDocument(out.Kind):
+		return failure(rpc.CodeInvalid, "%q is of kind %s: paths lead into a json or yaml", out.Key, out.Kind)
+	case !d.Has(path):
+		for at := path.Parent(); at != crdt.Root; at = at.Parent() {
+			if l, ok := d.Leaf(at); ok {
+				return failure(rpc.CodeNotFound, "%q has nothing at %s: what stands at %s is %.40s", out.Key, path, at, l.JSON)
+			}
+		}
+		return failure(rpc.CodeNotFound, "%q has nothing at %s", out.Key, path)
+	}
+	part := d.At(path)
+	hadDocument := out.Document != nil
+	var err error
+	if out.Document, err = part.Render(crdt.JSON, nil); err != nil {
+		return outward(err)
+	}
+	out.Document = bytes.TrimSpace(out.Document)
+	var text string
+	if l, ok := part.Leaf(crdt.Root); ok && json.Unmarshal([]byte(l.JSON), &text) == nil && l.JSON[0] == '"' {
+		out.Value = []byte(text)
+	} else if out.Value, err = part.Render(out.Kind, nil); err != nil {
+		return outward(err)
+	}
+	if !hadDocument {
+		out.Document = nil
+	}
+	return nil
+}
+
+// documentOf is a value of a document as JSON; nil of other kinds.
+func documentOf(kind crdt.Kind, value []byte, tree func() (*crdt.Document, error)) ([]byte, error) {
+	if value == nil || kind == crdt.JSON {
+		return value, nil
+	}
+	if kind != crdt.YAML {
+		return nil, nil
+	}
+	d, err := tree()
+	if err != nil {
+		return nil, err
+	}
+	return d.Render(crdt.JSON, nil)
+}
+
+// mayServe refuses a key in conflict that a policy wants not to be served then.
+func (s *sight) mayServe() error {
+	if s.settled() {
+		return nil
+	}
+	p, err := s.r.policiesBy(s.from, s.Fork)
+	if err != nil {
+		return outward(err)
+	}
+	if p.of(s.Key).Served == rpc.ServedFail {
+		return failure(rpc.CodeConflict, "%q is in conflict, and its policy serves nothing then: crush conflicts lists the sides", s.Key)
+	}
+	return nil
 }
 
 // entryAt returns a key as it stands, or stood at what a person named.
@@ -102,6 +185,12 @@ func (r *Replica) describe(f dag.Fork, s *sight, value, bare bool) (rpc.Entry, e
 	if bare {
 		return out, nil
 	}
+	if isDocument(out.Kind) {
+		var err error
+		if out.Document, err = documentOf(out.Kind, out.Value, s.document); err != nil {
+			return out, outward(err)
+		}
+	}
 	c, err := r.graph.HeadChange(h)
 	if err != nil {
 		return out, outward(err)
@@ -109,6 +198,24 @@ func (r *Replica) describe(f dag.Fork, s *sight, value, bare bool) (rpc.Entry, e
 	out.Block, out.Node, out.Author, out.Message = c.Block, r.nodeName(c.Node), rpc.Author(c.Note.Author), c.Note.Message
 	out.Conflicts, err = r.conflicts(f, s, r.seenByAll)
 	return out, err
+}
+
+// documentAsWritten is the document that the writer of a revision saw; nil if
+// its payload is none.
+func (r *Replica) documentAsWritten(c *dag.Change) (*crdt.Document, error) {
+	payload, err := r.graph.ChangePayload(c)
+	if err != nil {
+		return nil, err
+	}
+	p, err := crdt.DecodeDocument(payload)
+	if err != nil {
+		return nil, nil
+	}
+	d, err := p.Document(crdt.Kind(c.Revision.Kind))
+	if err != nil {
+		return nil, nil
+	}
+	return d, nil
 }
 
 // getRevision answers with the value of one revision of a key.
@@ -130,12 +237,30 @@ func (r *Replica) getRevision(ctx context.Context, f dag.Fork, q rpc.GetRequest)
 		RevisionCount: max(e.Count, 1) - 1, Revision: c.ID, Block: c.Block, Node: r.nodeName(c.Node),
 		Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time), Message: c.Note.Message,
 	}
-	if !q.Meta {
-		var old content
-		old, err = r.contentOf(&c)
-		out.Value = old.value
+	if q.Meta && q.Path == "" {
+		return out, nil
 	}
-	return out, outward(err)
+	old, err := r.contentOf(&c)
+	if err != nil {
+		return out, outward(err)
+	}
+	out.Value = old.value
+	var d *crdt.Document
+	if isDocument(old.kind) && !old.deleted {
+		if d, err = r.documentAsWritten(&c); err != nil {
+			return out, outward(err)
+		}
+		if out.Document, err = documentOf(old.kind, old.value, func() (*crdt.Document, error) { return d, nil }); err != nil {
+			return out, outward(err)
+		}
+	}
+	if q.Path != "" {
+		err = narrow(&out, d, q.Path)
+	}
+	if q.Meta {
+		out.Value, out.Document = nil, nil
+	}
+	return out, err
 }
 
 // List implements rpc.Values.

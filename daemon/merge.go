@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crush/crdt"
 	"errors"
 	"iter"
 	"slices"
@@ -33,7 +34,7 @@ func (r *Replica) Merge(ctx context.Context, q rpc.MergeRequest) (rpc.Merged, er
 			return out, failure(rpc.CodeStale, "the plan %s no longer holds; this is the plan now: %s", q.Apply, p.id)
 		case q.Plan, len(p.keys) == 0:
 			return out, nil
-		case len(p.open) > 0 && q.OnConflict == rpc.OnConflictFail:
+		case p.stops:
 			return out, failure(rpc.CodeConflict, "merging %q into %q stops for %s; nothing was written", src.Name, dst.Name, plural(len(p.open), "conflict"))
 		}
 		rec, err := r.apply(ctx, p, q.Claim)
@@ -52,9 +53,7 @@ func (r *Replica) Merge(ctx context.Context, q rpc.MergeRequest) (rpc.Merged, er
 // mergeSides checks the request and finds its forks.
 func (r *Replica) mergeSides(q *rpc.MergeRequest) (src, dst dag.Fork, err error) {
 	switch q.OnConflict {
-	case "":
-		q.OnConflict = rpc.OnConflictFail
-	case rpc.OnConflictFail, rpc.OnConflictKeep, rpc.OnConflictOurs, rpc.OnConflictTheirs, rpc.OnConflictLWW:
+	case "", rpc.OnConflictFail, rpc.OnConflictKeep, rpc.OnConflictOurs, rpc.OnConflictTheirs, rpc.OnConflictLWW:
 	default:
 		return src, dst, failure(rpc.CodeInvalid, "on-conflict %q: want fail, keep, ours, theirs or lww", string(q.OnConflict))
 	}
@@ -183,6 +182,9 @@ func (r *Replica) checkResolve(ctx context.Context, q *rpc.ResolveRequest) error
 		return failure(rpc.CodeStale, "there is no open conflict %s: somebody has settled it, or it is of another node", q.ID)
 	}
 	q.Fork, q.Key = c.Fork, c.Key
+	if crdt.Path(c.Path) != crdt.Root {
+		q.Path = crdt.Path(c.Path)
+	}
 	return nil
 }
 
@@ -194,36 +196,6 @@ func (r *Replica) inConflict(k rpc.KeyRef) bool {
 	}
 	s, err := r.lookAt(f.ID, k.Key)
 	return err == nil && !s.settled()
-}
-
-// resolution makes the revision that settles the conflict of an entry.
-func (r *Replica) resolution(f dag.Fork, s *sight, q *rpc.ResolveRequest) (*dag.Draft, error) {
-	if s.settled() {
-		return nil, failure(rpc.CodeStale, "%q has no open conflict on %q: somebody has settled it, or there was none", q.Key, f.Name)
-	}
-	if state := s.Conflicts[0].State.String(); q.State != "" && (len(q.State) < minShort || !strings.HasPrefix(state, q.State)) {
-		return nil, failure(rpc.CodeStale, "the conflict of %q has moved since it was listed; list it again", q.Key)
-	}
-	var c content
-	switch {
-	case q.Delete:
-		c = *s.nothing()
-	case q.Value != nil:
-		kind, err := kindFor(q.Key, 0, &s.View)
-		if err != nil {
-			return nil, err
-		}
-		c = content{kind: kind, value: *q.Value}
-		if err := checkValue(q.Key, kind, c.value); err != nil {
-			return nil, err
-		}
-	default:
-		var err error
-		if c, err = r.sideOf(s, q.Take, forkSide{f, s}); err != nil {
-			return nil, outward(err)
-		}
-	}
-	return s.draft(&c, dag.MarkResolved)
 }
 
 // Diff implements rpc.Merges.
@@ -292,8 +264,8 @@ func (r *Replica) difference(key string, a dag.Fork, aCut dag.Cut, b dag.Fork, b
 	if err != nil {
 		return d, false, outward(err)
 	}
-	if d.Change = was.changeTo(now); d.Change == "same" {
-		return d, false, nil
+	if d.Change, err = was.changeTo(now); d.Change == "same" || err != nil {
+		return d, false, outward(err)
 	}
 	before, err := was.content()
 	if err != nil {

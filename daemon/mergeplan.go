@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,11 +19,13 @@ import (
 type mergePlan struct {
 	src, dst dag.Fork
 	cut      dag.Cut
+	policies *policies // of the destination
 	filter   *dag.Filter
 	keys     []plannedKey
 	skipped  []string
 	idle     []string       // what was to be skipped and is in no key of the merge
 	open     []rpc.Conflict // conflicts that nothing settles
+	stops    bool           // for one of them nothing may be written
 	id       string
 }
 
@@ -38,11 +41,15 @@ type plannedKey struct {
 
 // plan computes a merge without writing anything.
 func (r *Replica) plan(ctx context.Context, src, dst dag.Fork, q *rpc.MergeRequest) (*mergePlan, error) {
-	p := &mergePlan{src: src, dst: dst, cut: r.graph.Now(), filter: skipFilter(q.Skip)}
+	p := &mergePlan{src: src, dst: dst, cut: r.graph.Now()}
 	changed, err := r.graph.ChangedKeys(ctx, src.ID, p.cut, dst.ID, p.cut)
 	if err != nil {
 		return nil, outward(err)
 	}
+	if p.policies, err = r.policiesBy(graphReader{r.graph}, dst.ID); err != nil {
+		return nil, outward(err)
+	}
+	p.filter = skipFilter(append(p.policies.skips(changed), q.Skip...))
 	merged, err := r.graph.Preview(dst.ID, src.ID, p.cut, nil)
 	if err != nil {
 		return nil, outward(err)
@@ -97,12 +104,18 @@ func (r *Replica) planKey(p *mergePlan, merged *dag.Preview, key string, q *rpc.
 		p.skipped = append(p.skipped, key)
 		return nil
 	}
+	if pattern := p.policies.tornOf(key); pattern != "" && key != rpc.PolicyKey {
+		return failure(rpc.CodeConflict, "the policy of %q on %q is in conflict, and %q matches it: settle %s first; nothing was written",
+			pattern, p.dst.Name, key, rpc.PolicyKey)
+	}
 	k := plannedKey{key: key}
 	if k.before, k.after, err = r.lookTwice(&before, &after); err != nil {
 		return outward(err)
 	}
-	k.change = k.before.changeTo(k.after)
-	k.conflict = !k.after.settled() && (k.before.settled() || k.before.Conflicts[0].State != k.after.Conflicts[0].State)
+	if k.change, err = k.before.changeTo(k.after); err != nil {
+		return outward(err)
+	}
+	k.conflict = k.after.moreTorn(k.before)
 	if err := r.settle(p, &k, q); err != nil {
 		return outward(err)
 	}
@@ -112,119 +125,197 @@ func (r *Replica) planKey(p *mergePlan, merged *dag.Preview, key string, q *rpc.
 			return err
 		}
 		p.open = append(p.open, cs...)
+		p.stops = p.stops || p.strategy(key, q) == rpc.OnConflictFail
 	}
 	p.keys = append(p.keys, k)
 	return nil
 }
 
+// moreTorn reports whether there is a conflict that was not there before, or
+// stood otherwise.
+func (s *sight) moreTorn(before *sight) bool {
+	return slices.ContainsFunc(s.Conflicts, func(c crdt.Conflict) bool {
+		return !slices.ContainsFunc(before.Conflicts, func(b crdt.Conflict) bool { return b.ID == c.ID && b.State == c.State })
+	})
+}
+
 // settle decides what is written beside the merge for a key: for a rejection,
 // a resolution, or a conflict under a strategy that settles.
 func (r *Replica) settle(p *mergePlan, k *plannedKey, q *rpc.MergeRequest) error {
-	i := slices.IndexFunc(q.Resolve, func(x rpc.Resolution) bool { return x.Key == k.key })
-	var c content
 	var err error
+	named := slices.DeleteFunc(slices.Clone(q.Resolve), func(x rpc.Resolution) bool { return x.Key != k.key })
 	switch {
-	case slices.Contains(q.Reject, k.key), i < 0 && k.conflict && q.OnConflict == rpc.OnConflictOurs:
-		c, err = k.before.content()
-	case i >= 0 && q.Resolve[i].Value != nil:
-		c = content{kind: k.after.kind(), value: *q.Resolve[i].Value}
-		if c.kind != crdt.Bytes && c.kind != crdt.Text {
-			c.kind = crdt.Bytes
+	case slices.Contains(q.Reject, k.key):
+		var was content
+		if was, err = k.before.content(); err == nil {
+			k.settle, err = k.after.draft(&was, dag.MarkResolved)
 		}
-		err = checkValue(k.key, c.kind, c.value)
-	case i >= 0:
-		c, err = r.resolvedBy(p, k, q.Resolve[i].Side)
-	case k.conflict && q.OnConflict == rpc.OnConflictTheirs:
-		c, err = r.theirs(p, k.key)
-	case k.conflict && q.OnConflict == rpc.OnConflictLWW:
-		c, err = k.after.contentOfHead(newestHead(k.after.Entry))
-	default:
-		return nil
+	case len(named) > 0:
+		k.settle, err = r.resolved(p, k, named)
+	case k.conflict:
+		k.settle, err = r.settledBy(p, k, p.strategy(k.key, q))
 	}
-	if err != nil {
+	if err != nil || k.settle == nil {
 		return err
 	}
-	k.overrides = !k.before.Absent() && !k.before.holds(&c)
-	k.change = k.before.changeToContent(&c)
-	k.settle, err = k.after.draft(&c, dag.MarkResolved)
+	return k.foresee()
+}
+
+// foresee says what the settlement of a key will change on the destination.
+func (k *plannedKey) foresee() error {
+	c := contentOfDraft(k.settle)
+	what, err := k.before.changeToContent(&c)
+	k.change = what
+	k.overrides = !k.before.Absent() && what != "same"
 	return err
 }
 
-// theirs is what the source of a merge serves.
-func (r *Replica) theirs(p *mergePlan, key string) (content, error) {
+// contentOfDraft is what a read returns once a complete revision is written.
+func contentOfDraft(d *dag.Draft) content {
+	out := content{kind: crdt.Kind(d.Kind), deleted: d.Deleted}
+	if !d.Deleted {
+		out.value = crdt.TextOf(out.kind, d.Payload)
+	}
+	return out
+}
+
+// settledBy settles all conflicts of a key by a strategy; nil if that leaves
+// them open.
+func (r *Replica) settledBy(p *mergePlan, k *plannedKey, how rpc.Strategy) (*dag.Draft, error) {
+	var choose func(*crdt.Conflict) (choice, error)
+	switch how {
+	case rpc.OnConflictOurs:
+		choose = func(c *crdt.Conflict) (choice, error) { return k.after.ofFork(c, k.before) }
+	case rpc.OnConflictTheirs:
+		theirs, err := r.theirs(p, k.key)
+		if err != nil {
+			return nil, err
+		}
+		choose = func(c *crdt.Conflict) (choice, error) { return k.after.ofFork(c, theirs) }
+	case rpc.OnConflictLWW:
+		choose = k.after.newestSide
+	default:
+		return nil, nil
+	}
+	return k.after.settling(k.after.all(), choose, dag.MarkResolved)
+}
+
+// strategy is what is done with a conflict of a key.
+func (p *mergePlan) strategy(key string, q *rpc.MergeRequest) rpc.Strategy {
+	return cmp.Or(q.OnConflict, p.policies.of(key).Merge, rpc.OnConflictFail)
+}
+
+// theirs is what the source of a merge shows.
+func (r *Replica) theirs(p *mergePlan, key string) (*sight, error) {
 	e, err := r.graph.EntryAt(p.src.ID, key, p.cut)
 	if err != nil {
-		return content{}, err
+		return nil, err
 	}
-	s, err := r.look(&e)
-	if err != nil {
-		return content{}, err
-	}
-	return s.content()
+	return r.look(&e)
 }
 
-// resolvedBy is what a side of a merge holds.
-func (r *Replica) resolvedBy(p *mergePlan, k *plannedKey, side string) (content, error) {
-	e, err := r.graph.EntryAt(p.src.ID, k.key, p.cut)
-	if err != nil {
-		return content{}, err
+// resolved is the settlement of a key by resolutions that name it: one of the
+// whole key, or some of its paths.
+func (r *Replica) resolved(p *mergePlan, k *plannedKey, named []rpc.Resolution) (*dag.Draft, error) {
+	first := &named[0]
+	if whole := first.Path == "" || first.Path == crdt.Root; whole && first.Value != nil {
+		c := content{kind: k.after.kind(), value: *first.Value}
+		if c.kind.Opaque() {
+			c.kind = crdt.Bytes
+		}
+		if err := checkValue(k.key, c.kind, c.value); err != nil {
+			return nil, err
+		}
+		return k.after.draft(&c, dag.MarkResolved)
 	}
-	s, err := r.look(&e)
+	theirs, err := r.theirs(p, k.key)
 	if err != nil {
-		return content{}, err
+		return nil, err
 	}
-	return r.sideOf(k.after, side, forkSide{p.dst, k.before}, forkSide{p.src, s})
-}
-
-// newestHead is the head with the highest (time, chain, id).
-func newestHead(e *dag.Entry) *dag.Head {
-	best := &e.Heads[0]
-	for i := range e.Heads {
-		if h := &e.Heads[i]; compareHeads(h, best) > 0 {
-			best = h
+	forks := []forkSide{{p.dst, k.before}, {p.src, theirs}}
+	if k.after.settled() { // a side can be taken also where nothing is in dispute
+		return r.taken(k, first, forks)
+	}
+	var which []*crdt.Conflict
+	by := map[*crdt.Conflict]func(*crdt.Conflict) (choice, error){}
+	for i := range named {
+		x := &named[i]
+		meant := k.after.conflictsAt(x.Path)
+		if len(meant) == 0 {
+			return nil, failure(rpc.CodeStale, "the merge makes no conflict of %q%s: there is nothing to settle", k.key, at(x.Path))
+		}
+		choose, err := r.chosen(k.after, meant, x, forks)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range meant {
+			if by[c] != nil {
+				return nil, failure(rpc.CodeInvalid, "the conflict of %q%s is settled twice", k.key, at(c.Path))
+			}
+			by[c], which = choose, append(which, c)
 		}
 	}
-	return best
-}
-
-func compareHeads(a, b *dag.Head) int {
-	switch {
-	case a.Time != b.Time:
-		return int(a.Time - b.Time)
-	case a.Place.Chain != b.Place.Chain:
-		return slices.Compare(a.Place.Chain[:], b.Place.Chain[:])
+	if len(which) < len(k.after.Conflicts) {
+		return nil, failure(rpc.CodeConflict, "%q has conflicts at %s: settle all of them, or none", k.key, pathsOf(k.after.all()))
 	}
-	return compareIDs(a.ID, b.ID)
+	return k.after.settling(which, func(c *crdt.Conflict) (choice, error) { return by[c](c) }, dag.MarkResolved)
 }
 
-// forkSide is a fork that a person may mean by its name, and what it shows.
-type forkSide struct {
-	fork  dag.Fork
-	shows *sight
+// chosen is what one resolution takes.
+func (r *Replica) chosen(s *sight, which []*crdt.Conflict, x *rpc.Resolution, forks []forkSide) (func(*crdt.Conflict) (choice, error), error) {
+	if x.Value == nil {
+		return r.taking(s, which, x.Side, forks...)
+	}
+	return func(c *crdt.Conflict) (choice, error) {
+		d, err := s.fragment(*x.Value, c.Path, 0)
+		return choice{document: d}, err
+	}, nil
 }
 
-// sideOf resolves what a person named as the side to take: a letter of the
-// list, a fork, a node or a revision.
-func (r *Replica) sideOf(s *sight, side string, forks ...forkSide) (content, error) {
-	for _, c := range s.Conflicts {
-		for _, x := range c.Sides {
-			if x.Letter == side {
-				return s.contentOfHead(headOf(s.Entry, dag.RevisionID(x.Revision)))
+// taken is the settlement of a key that is in no conflict by the side of a fork.
+func (r *Replica) taken(k *plannedKey, x *rpc.Resolution, forks []forkSide) (*dag.Draft, error) {
+	if f, ok := r.graph.ForkNamed(x.Side); ok {
+		for _, side := range forks {
+			if side.fork.ID == f.ID {
+				c, err := side.shows.content()
+				if err != nil {
+					return nil, err
+				}
+				return k.after.draft(&c, dag.MarkResolved)
 			}
 		}
 	}
-	if f, ok := r.graph.ForkNamed(side); ok {
-		for _, x := range forks {
-			if x.fork.ID == f.ID {
-				return x.shows.content()
+	h, err := r.headCalled(k.after, x.Side)
+	if err != nil {
+		return nil, err
+	}
+	return k.after.draft(h, dag.MarkResolved)
+}
+
+// headCalled is what the one head holds that a fork, a node or a part of an id
+// names.
+func (r *Replica) headCalled(s *sight, name string) (*content, error) {
+	var found []content
+	for _, id := range headIDs(s.Entry) {
+		c, err := s.from.change(s.Key, id)
+		if err != nil {
+			return nil, err
+		}
+		if r.isCalled(s, &c, name) {
+			value, err := r.contentOf(&c)
+			if err != nil {
+				return nil, err
 			}
+			found = append(found, value)
 		}
 	}
-	h, err := r.headCalled(s.Entry, side)
-	if err != nil {
-		return content{}, err
+	switch len(found) {
+	case 0:
+		return nil, failure(rpc.CodeNotFound, "%q names no side of %q: give a letter, a fork, a node or a revision of the list", name, s.Key)
+	case 1:
+		return &found[0], nil
 	}
-	return s.contentOfHead(h)
+	return nil, failure(rpc.CodeAmbiguous, "%q names %d sides of %q: give the letter or the revision", name, len(found), s.Key)
 }
 
 func headOf(e *dag.Entry, id dag.RevisionID) *dag.Head {
@@ -234,42 +325,6 @@ func headOf(e *dag.Entry, id dag.RevisionID) *dag.Head {
 		}
 	}
 	return nil
-}
-
-// sameSide reports whether two heads of a conflict stand on one side of it.
-func sameSide(a, b *dag.Head) bool {
-	if a.Deleted || b.Deleted {
-		return a.Deleted && b.Deleted
-	}
-	return a.Kind == b.Kind && a.Value == b.Value
-}
-
-// headCalled finds a head of the one side that a fork, a node or a part of an
-// id names.
-func (r *Replica) headCalled(e *dag.Entry, name string) (*dag.Head, error) {
-	changes, err := r.graph.HeadChanges(e)
-	if err != nil {
-		return nil, outward(err)
-	}
-	var found []*dag.Head
-	for i := range e.Heads {
-		h, c := &e.Heads[i], &changes[i]
-		on, _ := r.graph.ForkOfHead(h)
-		long, short := h.ID.String(), len(name) >= 6
-		if on.Name == name || r.nodeName(c.Node) == name || c.Node.String() == name || long == name || short && strings.HasPrefix(long[len(long)-52:], name) {
-			known := slices.ContainsFunc(found, func(f *dag.Head) bool { return sameSide(f, h) })
-			if !known {
-				found = append(found, h)
-			}
-		}
-	}
-	switch len(found) {
-	case 0:
-		return nil, failure(rpc.CodeNotFound, "%q names no side of %q: give a letter, a fork, a node or a revision of the list", name, e.Key)
-	case 1:
-		return found[0], nil
-	}
-	return nil, failure(rpc.CodeAmbiguous, "%q names %d sides of %q: give the letter or the revision", name, len(found), e.Key)
 }
 
 // checkNamed refuses resolutions and rejections of keys that the merge does
@@ -300,7 +355,7 @@ func (p *mergePlan) hash(q *rpc.MergeRequest) string {
 			panic("daemon: hash a plan: " + err.Error())
 		}
 	}
-	write([]any{"crush merge plan 1", p.src.ID, p.dst.ID, q.OnConflict, q.Resolve, q.Skip, q.Reject, p.skipped})
+	write([]any{"crush merge plan 1", p.src.ID, p.dst.ID, q.OnConflict, q.Resolve, q.Skip, q.Reject, p.skipped, p.policies.by})
 	for i := range p.keys {
 		write([]any{p.keys[i].key, headIDs(p.keys[i].before.Entry), headIDs(p.keys[i].after.Entry)})
 	}
@@ -311,7 +366,7 @@ func (p *mergePlan) hash(q *rpc.MergeRequest) string {
 func (p *mergePlan) answer() rpc.Merged {
 	out := rpc.Merged{
 		Plan: p.id, Source: p.src.Name, Into: p.dst.Name, Clean: []rpc.MergedKey{}, Skipped: []string{}, Conflicts: []rpc.Conflict{},
-		Settled: []rpc.MergedKey{}, Overrides: []string{}, Unchanged: len(p.keys) == 0,
+		Settled: []rpc.MergedKey{}, Overrides: []string{}, Unchanged: len(p.keys) == 0, Stops: p.stops,
 	}
 	out.Skipped = append(out.Skipped, p.skipped...)
 	out.Unmatched = p.idle

@@ -165,7 +165,11 @@ func (r *Replica) countKey(n *rpc.KeyCount, fork dag.ForkID, key string, before,
 		n.Conflict++
 		return nil
 	}
-	switch was.changeTo(now) {
+	what, err := was.changeTo(now)
+	if err != nil {
+		return outward(err)
+	}
+	switch what {
 	case "created":
 		n.Created++
 	case "changed":

@@ -1,7 +1,9 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 
@@ -105,19 +107,73 @@ func (c *condition) parents(s *sight) ([]dag.RevisionID, error) {
 }
 
 // kindFor decides the kind of a write: the wanted one, else what the key has,
-// else bytes.
-func kindFor(key string, want crdt.Kind, v *crdt.View) (crdt.Kind, error) {
-	kind := want
-	if kind.IsZero() && v.Exists() {
-		kind = v.Kind
+// else what a policy says, else the other one, else bytes.
+func (s *sight) kindFor(want, other crdt.Kind) (crdt.Kind, error) {
+	if want.IsZero() {
+		want = s.Kind
+	}
+	if want.IsZero() || s.Key == rpc.PolicyKey {
+		p, err := s.r.policiesBy(s.from, s.Fork)
+		if err != nil {
+			return 0, err
+		}
+		want = cmp.Or(p.kind(s.Key), want, other, crdt.Bytes)
+	}
+	if want.Opaque() {
+		return 0, failure(rpc.CodeInvalid, "%q is of kind %s, which this version cannot write; give --type bytes or text to replace it", s.Key, want)
+	}
+	return want, nil
+}
+
+// edit is the revision that puts a value, or nothing if it is nil, at a path of
+// a document, for a writer who has read parents. Where nothing is, a json is
+// made.
+func (s *sight) edit(parents []dag.RevisionID, path crdt.Path, value *[]byte, kind crdt.Kind, mark dag.Mark) (*dag.Draft, error) {
+	var d *crdt.Document
+	if value != nil {
+		var err error
+		if d, err = s.fragment(*value, path, kind); err != nil {
+			return nil, err
+		}
+	}
+	of := s.Kind
+	if !isDocument(of) {
+		of = crdt.JSON
+	}
+	return s.drafted(parents, mark, func(x crdt.Context) (crdt.Draft, error) { return x.Edit(of, path, d) })
+}
+
+// fragment reads a value that is to stand at a path of the key: in the notation
+// of its kind, or, if kind is text, as a string.
+func (s *sight) fragment(value []byte, path crdt.Path, kind crdt.Kind) (*crdt.Document, error) {
+	of := s.Kind
+	if !isDocument(of) {
+		of = crdt.JSON
+		if isDocument(kind) {
+			of = kind
+		}
 	}
 	switch {
-	case kind.IsZero():
-		return crdt.Bytes, nil
-	case kind != crdt.Bytes && kind != crdt.Text:
-		return 0, failure(rpc.CodeInvalid, "%q is of kind %s, which this version cannot write; give --type bytes or text to replace it", key, kind)
+	case len(value) > dag.MaxValue:
+		return nil, valueTooLarge(s.Key, len(value))
+	case kind == crdt.Text:
+		if err := crdt.ValidText(value); err != nil {
+			return nil, unparsed(s.Key, err)
+		}
+		text, err := json.Marshal(string(value))
+		if err != nil {
+			return nil, err
+		}
+		value, of = text, crdt.JSON
+	case !kind.IsZero() && kind != of:
+		return nil, failure(rpc.CodeInvalid, "%q is of kind %s: a value at a path of it is %s, or text for a string", s.Key, of, of)
 	}
-	return kind, nil
+	lists, err := s.lists()
+	if err != nil {
+		return nil, err
+	}
+	d, err := crdt.ParseFragment(of, value, path, lists)
+	return d, unparsed(s.Key, err)
 }
 
 func checkValue(key string, kind crdt.Kind, value []byte) error {
@@ -189,7 +245,14 @@ func (r *Replica) putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *co
 	if err != nil {
 		return o, err
 	}
-	kind, err := kindFor(q.Key, q.Kind, &s.View)
+	if q.Path != "" && q.Path != crdt.Root {
+		d, err := s.edit(parents, q.Path, &q.Value, q.Kind, dag.MarkNone)
+		if err != nil {
+			return o, err
+		}
+		return s.put(tx, r, d)
+	}
+	kind, err := s.kindFor(q.Kind, q.Otherwise)
 	if err != nil {
 		return o, err
 	}
@@ -232,8 +295,11 @@ func (s *sight) writeOn(tx *dag.Tx, r *Replica, parents []dag.RevisionID, c *con
 	return s.put(tx, r, d)
 }
 
-// put adds a revision of the key to a commit.
+// put adds a revision of the key to a commit; nil is nothing to do.
 func (s *sight) put(tx *dag.Tx, r *Replica, d *dag.Draft) (outcome, error) {
+	if d == nil {
+		return nothingDone(s), nil
+	}
 	if err := tx.Put(*d); err != nil {
 		return outcome{}, err
 	}
@@ -282,7 +348,7 @@ func (r *Replica) Delete(ctx context.Context, q rpc.DeleteRequest) (rpc.Written,
 	var o outcome
 	rec, err := r.commit(ctx, q.Claim, func(tx *dag.Tx) error {
 		var err error
-		o, err = r.deleteIn(tx, f.ID, q.Key, &cond)
+		o, err = r.deleteIn(tx, f.ID, q.Key, q.Path, &cond)
 		return err
 	})
 	if err != nil {
@@ -300,7 +366,7 @@ func unchanged(e *dag.Entry) rpc.Written {
 }
 
 // deleteIn adds the delete of a key to a commit, unless it is not there.
-func (r *Replica) deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condition) (o outcome, err error) {
+func (r *Replica) deleteIn(tx *dag.Tx, fork dag.ForkID, key string, path crdt.Path, cond *condition) (o outcome, err error) {
 	s, err := r.lookIn(tx, fork, key)
 	if err != nil {
 		return o, err
@@ -311,6 +377,13 @@ func (r *Replica) deleteIn(tx *dag.Tx, fork dag.ForkID, key string, cond *condit
 	}
 	if s.gone() && (cond.base == nil || len(parents) == 0) {
 		return nothingDone(s), nil
+	}
+	if path != "" && path != crdt.Root {
+		d, err := s.edit(parents, path, nil, 0, dag.MarkNone)
+		if err != nil {
+			return o, err
+		}
+		return s.put(tx, r, d)
 	}
 	return s.writeOn(tx, r, parents, s.nothing(), dag.MarkNone)
 }

@@ -54,6 +54,7 @@ type Replica struct {
 	log      *slog.Logger
 	partSize int
 	series   openSeries
+	memo     policyMemo
 }
 
 var (

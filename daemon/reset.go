@@ -153,7 +153,7 @@ func (r *Replica) oldDraft(tx *dag.Tx, f dag.Fork, on dag.ForkID, key string, to
 	case !slices.Equal(headIDs(at), headIDs(e)):
 		return nil, "", failure(rpc.CodeStale, "%q was written again since: undo that first, or roll the key back", key)
 	}
-	now, err := r.lookBy(tx, e)
+	now, err := r.lookBy(txReader{tx}, e)
 	if err != nil {
 		return nil, "", err
 	}

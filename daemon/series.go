@@ -351,7 +351,7 @@ func (w *seriesWork) draft(tx *dag.Tx, on dag.ForkID, want *rpc.SeriesWrite) (*d
 	}
 	c := content{kind: s.kind(), deleted: true}
 	if !want.Deleted {
-		if c.kind, err = kindFor(want.Key, want.Kind, &s.View); err != nil {
+		if c.kind, err = s.kindFor(want.Kind, 0); err != nil {
 			return nil, "", err
 		}
 		if err := checkValue(want.Key, c.kind, want.Value); err != nil {

@@ -7,8 +7,43 @@ import (
 
 // reader is what keys are read from: the graph, or a commit under way.
 type reader interface {
-	Payload(h *dag.Head) ([]byte, error)
-	Ways(e *dag.Entry) []dag.Way
+	entry(fork dag.ForkID, key string) (*dag.Entry, error)
+	payload(h *dag.Head) ([]byte, error)
+	ways(e *dag.Entry) []dag.Way
+	// change returns a revision of a key.
+	change(key string, id dag.RevisionID) (dag.Change, error)
+	// head makes of a change what it would be as a head.
+	head(c *dag.Change) dag.Head
+}
+
+// graphReader reads what is applied.
+type graphReader struct{ *dag.Graph }
+
+func (g graphReader) entry(fork dag.ForkID, key string) (*dag.Entry, error) {
+	e, err := g.Entry(fork, key)
+	return &e, err
+}
+
+func (g graphReader) payload(h *dag.Head) ([]byte, error) { return g.Payload(h) }
+func (g graphReader) ways(e *dag.Entry) []dag.Way         { return g.Ways(e) }
+
+func (g graphReader) head(c *dag.Change) dag.Head { return g.Head(c) }
+
+func (g graphReader) change(_ string, id dag.RevisionID) (dag.Change, error) {
+	return g.Revision(id)
+}
+
+// txReader reads what is applied and what the commit has written so far.
+type txReader struct{ *dag.Tx }
+
+func (t txReader) entry(fork dag.ForkID, key string) (*dag.Entry, error) { return t.Entry(fork, key) }
+func (t txReader) payload(h *dag.Head) ([]byte, error)                   { return t.Payload(h) }
+func (t txReader) ways(e *dag.Entry) []dag.Way                           { return t.Ways(e) }
+
+func (t txReader) head(c *dag.Change) dag.Head { return t.Head(c) }
+
+func (t txReader) change(key string, id dag.RevisionID) (dag.Change, error) {
+	return t.Revision(key, id)
 }
 
 // sight is a key on a fork as a reader sees it: its heads, and what the rules
@@ -16,11 +51,12 @@ type reader interface {
 type sight struct {
 	*dag.Entry
 	crdt.View
+	r    *Replica
 	from reader
 }
 
 // look reads an entry of the graph.
-func (r *Replica) look(e *dag.Entry) (*sight, error) { return r.lookBy(r.graph, e) }
+func (r *Replica) look(e *dag.Entry) (*sight, error) { return r.lookBy(graphReader{r.graph}, e) }
 
 // lookBy reads an entry that a reader gave.
 func (r *Replica) lookBy(from reader, e *dag.Entry) (*sight, error) {
@@ -30,15 +66,19 @@ func (r *Replica) lookBy(from reader, e *dag.Entry) (*sight, error) {
 		h := &e.Heads[i]
 		v.Heads = append(v.Heads, crdt.Write{
 			ID: crdt.RevisionID(h.ID), Chain: crdt.ChainID(h.Place.Chain), Time: h.Time,
-			Kind: crdt.Kind(h.Kind), Deleted: h.Deleted, Value: crdt.Sum(h.Value),
+			Kind: crdt.Kind(h.Kind), Deleted: h.Deleted, Value: crdt.Sum(h.Value), Open: h.Open,
 		})
 	}
-	if len(e.Heads) > 1 {
-		if err := r.rankByOrigin(e, from.Ways(e), &v); err != nil {
-			return nil, err
-		}
+	if !e.Contested() {
+		return &sight{e, v.View(), r, from}, nil
 	}
-	return &sight{e, v.View(), from}, nil
+	if err := r.rankByOrigin(e, from.ways(e), &v); err != nil {
+		return nil, err
+	}
+	behind := &past{r: r, from: from, e: e, source: v.Source, known: map[crdt.RevisionID]*dag.Change{}}
+	v.History = behind
+	s := &sight{e, v.View(), r, from}
+	return s, behind.err
 }
 
 // lookAt reads a key as it is now.
@@ -56,7 +96,7 @@ func (r *Replica) lookIn(tx *dag.Tx, fork dag.ForkID, key string) (*sight, error
 	if err != nil {
 		return nil, err
 	}
-	return r.lookBy(tx, e)
+	return r.lookBy(txReader{tx}, e)
 }
 
 // origins translates how a revision came to be visible.
@@ -76,15 +116,23 @@ func (r *Replica) rankByOrigin(e *dag.Entry, ways []dag.Way, v *crdt.Visible) er
 	if inherited < 2 {
 		return nil
 	}
+	var err error
+	v.Source, err = r.sourceView(e)
+	return err
+}
+
+// sourceView is what the source of a fork showed of a key when the fork was
+// made.
+func (r *Replica) sourceView(e *dag.Entry) (crdt.View, error) {
 	source, ok, err := r.graph.CreationEntry(e.Fork, e.Key)
 	if !ok || err != nil {
-		return err
+		return crdt.View{}, err
 	}
 	s, err := r.look(&source)
-	if err == nil {
-		v.Source = s.View
+	if err != nil {
+		return crdt.View{}, err
 	}
-	return err
+	return s.View, nil
 }
 
 // served returns the head that the view serves; nil if there is none.
@@ -139,103 +187,150 @@ func (s *sight) kind() crdt.Kind {
 // nothing is the content of the key once it is deleted.
 func (s *sight) nothing() *content { return &content{kind: s.kind(), deleted: true} }
 
-// content returns what a read returns.
-func (s *sight) content() (content, error) {
+// context is what a writer has read who has seen all heads.
+func (s *sight) context() (crdt.Context, error) {
+	c := crdt.Context{View: s.View}
 	h := s.served()
-	if h == nil || s.Absent() {
-		return *s.nothing(), nil
+	if h == nil {
+		return c, nil
 	}
-	value, err := s.from.Payload(h)
-	return content{kind: s.Kind, value: value}, err
+	var err error
+	c.Payload, err = s.from.payload(h)
+	return c, err
 }
 
-// contentOfHead returns what the writer of a head saw.
-func (s *sight) contentOfHead(h *dag.Head) (content, error) {
-	value, err := s.from.Payload(h)
-	return content{kind: crdt.Kind(h.Kind), deleted: h.Deleted, value: value}, err
+// content returns what a read returns.
+func (s *sight) content() (content, error) {
+	if s.Absent() {
+		return *s.nothing(), nil
+	}
+	c, err := s.context()
+	if err != nil {
+		return content{}, err
+	}
+	return content{kind: s.Kind, value: c.Bytes(c.Payload)}, nil
 }
+
+// plain reports whether what is read is the payload of the served head.
+func (s *sight) plain() bool { return !isDelta(s.Kind) && s.Document == nil && s.Text == nil }
+
+// isDelta reports whether revisions of a kind say what they change.
+func isDelta(k crdt.Kind) bool { return isDocument(k) || k == crdt.Counter || k == crdt.Set }
+
+func isDocument(k crdt.Kind) bool { return k == crdt.JSON || k == crdt.YAML }
 
 // size is how long what is read is, in bytes.
 func (s *sight) size() (int64, error) {
-	h := s.served()
-	if h == nil || s.Absent() {
+	if s.Absent() {
 		return 0, nil
 	}
-	return h.Size, nil
+	if s.plain() {
+		return s.served().Size, nil
+	}
+	c, err := s.content()
+	return int64(len(c.value)), err
 }
 
 // contentOf returns what the writer of a revision saw when it was written.
 func (r *Replica) contentOf(c *dag.Change) (content, error) {
-	value, err := r.graph.ChangePayload(c)
-	return content{kind: crdt.Kind(c.Revision.Kind), deleted: c.Revision.Deleted, value: value}, err
+	payload, err := r.graph.ChangePayload(c)
+	return contentOfRevision(c.Revision, payload), err
+}
+
+func contentOfRevision(r *dag.Revision, payload []byte) content {
+	out := content{kind: crdt.Kind(r.Kind), deleted: r.Deleted}
+	if !r.Deleted {
+		out.value = crdt.TextOf(out.kind, payload)
+	}
+	return out
+}
+
+// document returns what is read as a document; nil if it is none.
+func (s *sight) document() (*crdt.Document, error) {
+	c, err := s.context()
+	if err != nil || !isDocument(s.Kind) {
+		return nil, err
+	}
+	return c.Tree(), nil
 }
 
 // equal reports whether both are read as the same value.
-func (s *sight) equal(o *sight) bool {
-	if s.Absent() || o.Absent() {
-		return s.Absent() && o.Absent()
+func (s *sight) equal(o *sight) (bool, error) {
+	switch {
+	case s.Absent() || o.Absent():
+		return s.Absent() && o.Absent(), nil
+	case s.Kind != o.Kind:
+		return false, nil
+	case s.plain() && o.plain():
+		return s.served().Value == o.served().Value, nil
+	case s.Served == o.Served && s.Document == nil && s.Text == nil && o.Document == nil && o.Text == nil:
+		return true, nil
 	}
-	a, b := s.served(), o.served()
-	return a.Value == b.Value && a.Kind == b.Kind
+	c, err := o.content()
+	if err != nil {
+		return false, err
+	}
+	return s.holds(&c)
 }
 
 // holds reports whether what is read is c.
-func (s *sight) holds(c *content) bool {
-	if c.deleted || s.Absent() {
-		return c.deleted && s.Absent()
+func (s *sight) holds(c *content) (bool, error) {
+	switch {
+	case c.deleted || s.Absent():
+		return c.deleted && s.Absent(), nil
+	case s.Kind != c.kind:
+		return false, nil
+	case s.plain():
+		h := s.served()
+		return h.Size == int64(len(c.value)) && h.Value == dag.SumOf(c.value), nil
+	case s.Kind == crdt.Counter:
+		now, err := s.content()
+		return string(now.value) == string(c.value), err
 	}
-	h := s.served()
-	return crdt.Kind(h.Kind) == c.kind && h.Size == int64(len(c.value)) && h.Value == dag.SumOf(c.value)
+	x, err := s.context()
+	if err != nil {
+		return false, err
+	}
+	lists, err := s.lists()
+	if err != nil {
+		return false, err
+	}
+	x.Conflicts = nil
+	d, err := x.Put(c.kind, c.value, lists)
+	return d.Empty, unparsed(s.Key, err)
+}
+
+// lists is how the lists in a document of the key are keyed.
+func (s *sight) lists() (crdt.Lists, error) {
+	p, err := s.r.policiesBy(s.from, s.Fork)
+	if err != nil {
+		return nil, err
+	}
+	return p.lists(s.Key), nil
 }
 
 // changeTo says what a key becomes.
-func (s *sight) changeTo(now *sight) string {
-	switch {
-	case s.equal(now):
-		return "same"
-	case s.Absent():
-		return "created"
-	case now.Absent():
-		return "deleted"
-	}
-	return "changed"
+func (s *sight) changeTo(now *sight) (string, error) {
+	same, err := s.equal(now)
+	return s.becomes(same, now.Absent()), err
 }
 
 // changeToContent says what a key becomes when c is written.
-func (s *sight) changeToContent(c *content) string {
+func (s *sight) changeToContent(c *content) (string, error) {
+	same, err := s.holds(c)
+	return s.becomes(same, c.deleted), err
+}
+
+func (s *sight) becomes(same, deleted bool) string {
 	switch {
-	case s.holds(c):
+	case same:
 		return "same"
 	case s.Absent():
 		return "created"
-	case c.deleted:
+	case deleted:
 		return "deleted"
 	}
 	return "changed"
-}
-
-// change is draft with what the key becomes; the revision is nil if the key is
-// read as c already, and without a conflict.
-func (s *sight) change(c *content, mark dag.Mark) (*dag.Draft, string, error) {
-	what := s.changeToContent(c)
-	if what == "same" && s.settled() {
-		return nil, "", nil
-	}
-	d, err := s.draft(c, mark)
-	return d, what, err
-}
-
-// draft is the revision that makes c of the key, for a writer who has read
-// what s shows.
-func (s *sight) draft(c *content, mark dag.Mark) (*dag.Draft, error) {
-	return s.draftOn(s.parents(), c, mark)
-}
-
-// draftOn is draft for a writer who has read parents.
-func (s *sight) draftOn(parents []dag.RevisionID, c *content, mark dag.Mark) (*dag.Draft, error) {
-	return &dag.Draft{
-		Fork: s.Fork, Key: s.Key, Parents: parents, Kind: uint64(c.kind), Deleted: c.deleted, Payload: c.value, Mark: mark,
-	}, nil
 }
 
 // lookTwice reads two entries of the graph.

@@ -1,6 +1,7 @@
 package dag
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -10,29 +11,35 @@ import (
 // key: a revision's is higher than those of its parents.
 type Order struct {
 	Lamport uint64
-	Index   uint64
+	Index   uint64 // in the block
+}
+
+// Compare is negative if o comes before p.
+func (o Order) Compare(p Order) int {
+	return cmp.Or(cmp.Compare(o.Lamport, p.Lamport), cmp.Compare(o.Index, p.Index))
 }
 
 // Order returns the change's place.
 func (c *Change) Order() Order { return Order{c.lam, uint64(c.loc.index)} }
 
-// Way says how a change that is visible on a fork came there.
-func (g *Graph) Way(fork ForkID, c *Change) Way { return g.moment.Load().forks.wayOf(fork, c) }
+// Head makes of a change what it would be as a head of an entry: Payload and
+// Ways take it.
+func (g *Graph) Head(c *Change) Head { return g.moment.Load().forks.head(c) }
 
-func (t *forkTable) wayOf(fork ForkID, c *Change) Way {
-	f, on := t.id(fork), t.id(c.Revision.Fork)
-	if f == nil || on == nil {
-		return Written
+// Head is Graph.Head of what Revision returned.
+func (tx *Tx) Head(c *Change) Head {
+	if c.lam == underConstruction {
+		return newHead(c.Revision, c.ID, nil, loc{}, 0)
 	}
-	return t.way(f, c.Revision.Key, on.num, c.loc)
+	return tx.forks.head(c)
 }
 
-// Way is Graph.Way behind the operations so far.
-func (tx *Tx) Way(fork ForkID, c *Change) Way {
-	if c.lam == underConstruction {
-		return Written
+func (t *forkTable) head(c *Change) Head {
+	h := newHead(c.Revision, c.ID, c.payload, c.loc, c.lam)
+	if f := t.id(c.Revision.Fork); f != nil {
+		h.fork = f.num
 	}
-	return tx.forks.wayOf(fork, c)
+	return h
 }
 
 // Revision returns a revision of a key that Entry gave as a head, or that
@@ -40,28 +47,24 @@ func (tx *Tx) Way(fork ForkID, c *Change) Way {
 // block under construction has neither Block nor Arrival.
 func (tx *Tx) Revision(key string, id RevisionID) (Change, error) {
 	if i := slices.Index(tx.b.p.block.Revisions, id); i >= 0 {
-		return unwritten(id, tx.b.p.revs[i], tx.b.p.payloads[i]), nil
+		return tx.b.unwritten(id, tx.b.p.revs[i], tx.b.p.payloads[i]), nil
 	}
 	if i := slices.Index(tx.ids, id); i >= 0 {
-		return unwritten(id, tx.revs[i], tx.loads[i]), nil
+		return tx.b.unwritten(id, tx.revs[i], tx.loads[i]), nil
 	}
-	return tx.b.w.revision(key, id)
+	c, err := tx.b.w.revision(key, id)
+	if l, lineErr := tx.b.w.front.line(c.loc.line); err == nil && lineErr == nil {
+		c.Node = l.node
+	}
+	return c, err
 }
 
 // underConstruction stands for the Lamport time of a block that is being built.
 const underConstruction = math.MaxUint64
 
 // unwritten is the change of a revision in the block under construction.
-func unwritten(id RevisionID, r *Revision, payload []byte) Change {
-	return Change{ID: id, Revision: r, payload: payload, lam: underConstruction, loc: loc{index: uint32(r.Index)}}
-}
-
-// ChangePayload is Graph.ChangePayload of what Revision returned.
-func (tx *Tx) ChangePayload(c *Change) ([]byte, error) {
-	if c.Revision.Deleted || c.payload != nil {
-		return c.payload, nil
-	}
-	return tx.b.w.decoded.payload(tx.b.w.store, c.loc, c.Revision.Value, c.Revision.Size, c.ID)
+func (b *building) unwritten(id RevisionID, r *Revision, payload []byte) Change {
+	return Change{Node: b.node, ID: id, Revision: r, payload: payload, lam: underConstruction, loc: loc{index: uint32(r.Index)}}
 }
 
 // revision finds a revision of a key in the batch or in the store.

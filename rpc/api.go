@@ -174,6 +174,9 @@ type PutRequest struct {
 	// Kind zero keeps the kind of what was read, or bytes. A json or yaml that
 	// changes nothing writes nothing: Written.Unchanged.
 	Kind crdt.Kind
+	// Otherwise is the kind of a key that has none, and that no policy has one
+	// for; zero is bytes.
+	Otherwise crdt.Kind
 	// Path writes what stands at a path of the json or yaml that was read, and
 	// nothing else. Value is in the notation of the key's kind, or, if Kind is
 	// text, a string as such; another Kind must be the key's.
@@ -382,6 +385,11 @@ type ApplyRequest struct {
 	Prune  bool
 	Prefix string
 	Plan   bool
+	// Label names the job that applies its files again and again. Of a key that
+	// was written under the label before, what it wrote then is what it has
+	// read: what others have written since stays, and a file that has not
+	// changed writes nothing.
+	Label string
 }
 
 // Applied says what an apply wrote, or would write.
@@ -643,7 +651,7 @@ type Imported struct {
 }
 
 // Service is all that stands behind the door. The routes of a noun from Forks
-// to Blames that is nil are answered with 404.
+// to Policies that is nil are answered with 404.
 type Service struct {
 	Values    Values
 	Histories Histories
@@ -660,6 +668,7 @@ type Service struct {
 	Series        Series
 	Elements      Elements
 	Blames        Blames
+	Policies      Policies
 
 	// Waits is for writes that wait for other nodes; nil refuses them.
 	Waits Waits

@@ -44,7 +44,7 @@ func (f *File) UnmarshalJSON(data []byte) error {
 // postBatch writes many keys in one atomic change. The body is one JSON
 // object, or a file a line with the options in the query.
 func (x *exchange) postBatch() error {
-	r := ApplyRequest{Fork: x.fork, Prefix: x.query.Get("prefix")}
+	r := ApplyRequest{Fork: x.fork, Prefix: x.query.Get("prefix"), Label: x.query.Get("as")}
 	var err error
 	if r.Claim, err = x.claim(); err != nil {
 		return err
@@ -90,10 +90,11 @@ func (x *exchange) readBatch(r *ApplyRequest, values *asides) error {
 			Prefix string `json:"prefix"`
 			Prune  bool   `json:"prune"`
 			Plan   bool   `json:"plan"`
+			Label  string `json:"as"`
 		}
-		w.Prefix, w.Prune, w.Plan = r.Prefix, r.Prune, r.Plan
+		w.Prefix, w.Prune, w.Plan, w.Label = r.Prefix, r.Prune, r.Plan, r.Label
 		err = decodeStrictly(limited, &w)
-		r.Files, r.Prefix, r.Prune, r.Plan = w.Files, w.Prefix, w.Prune, w.Plan
+		r.Files, r.Prefix, r.Prune, r.Plan, r.Label = w.Files, w.Prefix, w.Prune, w.Plan, w.Label
 	}
 	if limited.N <= 0 {
 		return x.batchTooLarge()

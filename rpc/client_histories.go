@@ -100,6 +100,7 @@ func (c *Client) Apply(ctx context.Context, r ApplyRequest) (Applied, error) {
 	req.header["Content-Type"] = []string{contentLines}
 	req.setClaim(r.Claim)
 	req.setQuery("prefix", r.Prefix)
+	req.setQuery("as", r.Label)
 	req.setFlag("prune", r.Prune)
 	req.setFlag("plan", r.Plan)
 	return answer[Applied](ctx, c, req)

@@ -285,6 +285,17 @@ func (f *fake) Undo(_ context.Context, r UndoRequest) (Reset, error) {
 	return Reset{Written: Written{Unchanged: true}, Plan: r.Plan}, nil
 }
 
+func (f *fake) Policies(_ context.Context, fork string) ([]Policy, error) {
+	return []Policy{{Pattern: "of " + fork, Lists: map[crdt.PathPattern]crdt.ListSchema{"/a/*": crdt.SetList}}}, nil
+}
+
+func (f *fake) ChangePolicy(_ context.Context, r PolicyRequest) (Written, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = r
+	return Written{Block: dag.BlockID{4}}, nil
+}
+
 func (f *fake) ForkKey(_ context.Context, key, fork, target string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -54,7 +54,7 @@ func newFake() *fake {
 func (f *fake) service() Service {
 	return Service{
 		Values: f, Histories: f, Changes: f, Ancestry: f, Node: f,
-		Forks: f, Merges: f, Pointers: f, Resets: f, AncestorForks: f, Series: f, Elements: f, Blames: f,
+		Forks: f, Merges: f, Pointers: f, Resets: f, AncestorForks: f, Series: f, Elements: f, Blames: f, Policies: f,
 		Waits:   f,
 		Metrics: func(w io.Writer) error { _, err := io.WriteString(w, "crush_keys 1\n"); return err },
 	}

@@ -135,8 +135,9 @@ type Resolution struct {
 
 // MergeRequest merges Source into Into.
 type MergeRequest struct {
-	Source     string       `json:"source"`
-	Into       string       `json:"into"`
+	Source string `json:"source"`
+	Into   string `json:"into"`
+	// OnConflict, if it is empty, is what the destination's policies say, or fail.
 	OnConflict Strategy     `json:"on_conflict,omitempty"`
 	Resolve    []Resolution `json:"resolve,omitempty"`
 	Skip       []string     `json:"skip,omitempty"`   // keys or patterns left out; offered again next time
@@ -159,6 +160,7 @@ type Merged struct {
 	Conflicts []Conflict   `json:"conflicts"`           // that stay open, or stop the merge
 	Settled   []MergedKey  `json:"settled"`             // by the strategy, a resolution or a rejection
 	Overrides []string     `json:"overrides"`           // values of the destination that a settlement replaces; they travel back at the next reverse merge
+	Stops     bool         `json:"stops,omitempty"`     // for one of the conflicts nothing is written
 	Applied   bool         `json:"applied"`
 	Unchanged bool         `json:"unchanged,omitempty"` // there was nothing to merge
 	Block     *dag.BlockID `json:"block,omitempty"`

@@ -481,7 +481,7 @@ func TestBadForkRequests(t *testing.T) {
 func TestOldService(t *testing.T) {
 	service := newFake().service()
 	service.Forks, service.Merges, service.Pointers, service.Resets, service.AncestorForks, service.Series = nil, nil, nil, nil, nil, nil
-	service.Elements, service.Blames = nil, nil
+	service.Elements, service.Blames, service.Policies = nil, nil, nil
 	h := NewHandler(HandlerConfig{Service: service})
 	tried := 0
 	for _, r := range routes() {

@@ -34,6 +34,7 @@ var parameters = map[string]string{
 	"plan":        "true: only say what would be written.",
 	"prefix":      "Only keys that begin with it.",
 	"progress":    "true: say in lines of their own how far it is.",
+	"as":          "The name of the job that applies its files again and again: of a key that it wrote before, it has read what it wrote then.",
 	"prune":       "true: delete keys below prefix that the batch does not have.",
 	"rev":         "Read the value of one revision: a CID, its distinctive part, or head~N.",
 	"sent":        "How many changes of the series other requests hold that were sent before this one, which waits for them: so the next can be on its way while one is written.",
@@ -175,13 +176,14 @@ func schemas() object {
 		"Entries":    listSchema("entries", reference("Entry")),
 		"Log":        listSchema("log", reference("LogEntry")),
 		"Peers":      object{"type": "object", "properties": object{"peers": arraySchema(reference("Peer")), "zones": arraySchema(reference("Zone"))}},
+		"Policies":   wholeSchema("policies", reference("Policy")),
 		"Members":    wholeSchema("members", reference("Member")),
 		"Events":     object{"type": "object", "properties": object{"events": arraySchema(reference("Event")), "cursor": object{"type": "string"}}},
 		"Shown":      object{"type": "object", "properties": object{"revision": reference("LogEntry"), "block": reference("Block"), "conflict": reference("Conflict")}},
 		"OpenSeries": object{"type": "object", "required": []string{"prefix"}, "properties": object{"prefix": object{"type": "string"}}},
 		"Rollback":   object{"type": "object", "required": []string{"key", "to"}, "properties": object{"key": object{"type": "string"}, "to": object{"type": "string"}, "plan": object{"type": "boolean"}}},
 		"Batch": object{"type": "object", "properties": object{
-			"files": arraySchema(reference("File")), "prefix": object{"type": "string"}, "prune": object{"type": "boolean"}, "plan": object{"type": "boolean"},
+			"files": arraySchema(reference("File")), "prefix": object{"type": "string"}, "prune": object{"type": "boolean"}, "plan": object{"type": "boolean"}, "as": object{"type": "string"},
 		}},
 	}
 	for name, examples := range schemaExamples() {

@@ -25,6 +25,10 @@ func schemaExamples() map[string][]any {
 	written := Written{Heads: rev, Unchanged: true, Settled: 1, Sibling: true, Keys: 1}
 	lag := &Lag{Since: when}
 	peer, zone := PeerStatus{Addresses: []string{""}, LastSeen: when, Lag: lag}, ZoneStatus{Lag: lag}
+	policy := Policy{
+		Kind: "json", Lists: map[crdt.PathPattern]crdt.ListSchema{"/*": crdt.SetList}, Merge: OnConflictOurs, Sticky: new(bool),
+		Served: ServedFail, Conflict: true,
+	}
 	all := map[string][]any{
 		"Entry":      {entry, Entry{Value: raw, Document: []byte("null")}},
 		"Conflict":   {entry.Conflicts[0]},
@@ -50,6 +54,9 @@ func schemaExamples() map[string][]any {
 		"SeriesEntry":    {SeriesEntry{Series: "s", Source: "s", Live: true}},
 		"SeriesChange":   {exampleChange(SeriesWrite{Value: text}), exampleChange(SeriesWrite{Value: raw}), exampleChange(SeriesWrite{Deleted: true})},
 		"SeriesReceipts": {seriesReceipts{[]SeriesReceipt{{}}}},
+
+		"Policy":       {policy},
+		"PolicyChange": {PolicyRequest{Policy: policy, Remove: true}},
 
 		"MemberChange": {MemberChange{Member: Member{Self: true}}},
 	}

@@ -44,7 +44,7 @@ var (
 func routes() []route {
 	return waitingRoutes(slices.Concat(
 		keyRoutes(), elementRoutes(), historyRoutes(), changeRoutes(), forkRoutes(), mergeRoutes(), pointerRoutes(), resetRoutes(), archiveRoutes(), seriesRoutes(),
-		nodeRoutes(),
+		policyRoutes(), nodeRoutes(),
 	))
 }
 
@@ -135,7 +135,7 @@ func changeRoutes() []route {
 		{
 			method: "POST", pattern: forkPath + "/batch", id: "batch", serve: (*exchange).postBatch,
 			summary: "Writes many keys in one atomic change; equal values are skipped. The body is an object, or a file a line with the options in the query.",
-			query:   []string{"prefix", "prune", "plan"}, headers: writeHeaders, body: "Batch", answers: jsonAnswer, schema: "Applied",
+			query:   []string{"prefix", "prune", "plan", "as"}, headers: writeHeaders, body: "Batch", answers: jsonAnswer, schema: "Applied",
 		},
 		{
 			method: "POST", pattern: forkPath + "/rollback", id: "rollback", serve: (*exchange).postRollback,

@@ -40,7 +40,8 @@ func TestEveryWriteWaits(t *testing.T) {
 		"mergeInto": `{"source":"default","on_conflict":"theirs"}`, "resolve": `{"key":"k","take":"a"}`, "pick": `{"revision":"` + first + `","into":"default"}`,
 		"tag": `{"name":"t"}`, "alias": `{"name":"a","fork":"f2"}`, "reset": `{"prefix":"","to":"` + first + `"}`, "undo": `{}`,
 		"writeSeries": `{"source":"s","fork":"default","writes":[{"key":"k","value":"v"}]}`, "addMember": `{"node":"` + (dag.NodeID{5}).String() + `","name":"n5"}`,
-		"changeSet": `{"add":["e"]}`,
+		"changeSet":    `{"add":["e"]}`,
+		"changePolicy": `{"policy":{"pattern":"a/**","sticky":true}}`,
 	}
 	paths := map[string]string{"{fork}": "default", "{key...}": "k", "{id}": "n5", "{name}": "t"}
 	named := map[string]map[string]string{

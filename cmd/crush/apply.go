@@ -9,8 +9,8 @@ import (
 )
 
 type applyFlags struct {
-	from, prefix, message string
-	prune, all, plan      bool
+	from, prefix, label, message string
+	prune, all, plan             bool
 }
 
 func (p *program) applyCommand() *cobra.Command {
@@ -23,16 +23,22 @@ func (p *program) applyCommand() *cobra.Command {
 value already are left alone.
 
 .git is skipped. Links that leave DIR are refused. --prune deletes the keys that
-DIR does not have: below --prefix, or with --all everywhere on the fork.`,
+DIR does not have: below --prefix, or with --all everywhere on the fork.
+
+A job that applies the same files again and again names itself with --as: then
+it changes what has changed in its files since it applied them last, and leaves
+alone what others have written meanwhile, down to the field of a json or yaml.`,
 		Example: `  crush apply -f config/ --prefix app/ -m "release 12"
   crush apply -f config/ --prefix app/ --prune --plan
-  crush apply -f app.yaml --prefix config/`,
+  crush apply -f app.yaml --prefix config/
+  crush apply -f config/ --prefix app/ --as ci`,
 		Args: wantArgs(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.apply(cmd, &f) },
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&f.from, "file", "f", "", "the `DIR` or file to read")
 	fl.StringVar(&f.prefix, "prefix", "", "put `P/` before every key")
+	fl.StringVar(&f.label, "as", "", "apply as the job `LABEL`")
 	fl.BoolVar(&f.prune, "prune", false, "delete the keys that DIR does not have")
 	fl.BoolVar(&f.all, "all", false, "let --prune work on all keys of the fork")
 	fl.BoolVar(&f.plan, "plan", false, "only say what would be written")
@@ -78,7 +84,7 @@ func (p *program) apply(cmd *cobra.Command, f *applyFlags) error {
 	g = p.startProgress("waiting for the daemon to write " + count(len(files), "file"))
 	applied, err := door.Apply(ctx, rpc.ApplyRequest{
 		Fork: p.flags.fork, Claim: p.claim(f.message), Files: files,
-		Prune: f.prune, Prefix: f.prefix, Plan: f.plan,
+		Prune: f.prune, Prefix: f.prefix, Plan: f.plan, Label: f.label,
 	})
 	g.end()
 	if err != nil {

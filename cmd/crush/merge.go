@@ -30,7 +30,8 @@ only what is new; merging what is there already writes nothing.
 A key that both sides changed without having seen each other's value is a
 conflict. What happens then, --on-conflict says:
 
-  fail    nothing is written, the plan is printed, exit 3 (the default)
+  fail    nothing is written, the plan is printed, exit 3 (the default, unless a
+          policy of DST says otherwise for the key)
   keep    merge all the same; the conflicts stay open, and crush conflicts lists
           them; DST goes on serving the value that was written there
   ours    DST's value wins in each conflict
@@ -61,33 +62,10 @@ the options that the plan was made with.`,
 	fl.StringVar(&f.into, "into", "", "the `FORK` that gets the writes")
 	fl.BoolVar(&f.plan, "plan", false, "only say what would happen")
 	fl.StringVar(&f.apply, "apply", "", "do what the plan `ID` says, or nothing (exit 4)")
-	fl.StringVar(&f.onConflict, "on-conflict", "fail", "`WHAT` to do with conflicts: fail, keep, ours, theirs or lww")
+	fl.StringVar(&f.onConflict, "on-conflict", "", "`WHAT` to do with conflicts: fail, keep, ours, theirs or lww (default: by policy, else fail)")
 	fl.StringArrayVar(&f.resolve, "resolve", nil, "settle a key, or one place: `KEY[:PATH]=SIDE`, or KEY[:PATH]=@FILE, or KEY:PATH=JSON; may be repeated")
 	fl.StringArrayVar(&f.skip, "skip", nil, "leave out this `KEY` or pattern, for now; may be repeated")
 	fl.StringArrayVar(&f.reject, "reject", nil, "keep DST's value of this `KEY`; may be repeated")
-	exclusive(cmd, []string{"plan", "apply"})
-	addMessage(cmd, &f.message)
-	return cmd
-}
-
-func (p *program) promoteCommand() *cobra.Command {
-	f := mergeFlags{onConflict: string(rpc.OnConflictFail)}
-	cmd := &cobra.Command{
-		Use:   "promote SRC --into DST",
-		Short: "Merge all of a fork, or nothing",
-		Long: `Promote SRC to DST: the same as crush merge SRC --into DST --on-conflict fail.
-All that is new on SRC arrives in one atomic change, or, if one key is in
-conflict, nothing does: the plan is printed, and the exit code is 3. Settle the
-conflicts with crush merge --resolve.`,
-		Example: `  crush promote staging --into default --plan
-  crush promote staging --into default -m "release 12"`,
-		Args: wantArgs(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return p.merge(cmd, args[0], &f) },
-	}
-	fl := cmd.Flags()
-	fl.StringVar(&f.into, "into", "", "the `FORK` that gets the writes")
-	fl.BoolVar(&f.plan, "plan", false, "only say what would happen")
-	fl.StringVar(&f.apply, "apply", "", "do what the plan `ID` says, or nothing (exit 4)")
 	exclusive(cmd, []string{"plan", "apply"})
 	addMessage(cmd, &f.message)
 	return cmd
@@ -136,7 +114,7 @@ func (p *program) afterMerge(m rpc.Merged, r rpc.MergeRequest) error {
 	switch n := disputedKeys(m.Conflicts); {
 	case n > 0 && m.Applied:
 		p.warn("%s in conflict: %s lists them", count(n, "key"), command(append(onFork(m.Into), "conflicts")...))
-	case n > 0 && r.OnConflict != rpc.OnConflictKeep:
+	case m.Stops:
 		return conflictError(n)
 	}
 	return nil
@@ -160,7 +138,7 @@ func (p *program) mergeRequest(verb, source string, f *mergeFlags) (rpc.MergeReq
 		return r, usagef("%s wants --into DST: both forks are named, -F and CRUSH_FORK are not consulted", verb)
 	}
 	switch r.OnConflict {
-	case rpc.OnConflictFail, rpc.OnConflictKeep, rpc.OnConflictOurs, rpc.OnConflictTheirs, rpc.OnConflictLWW:
+	case "", rpc.OnConflictFail, rpc.OnConflictKeep, rpc.OnConflictOurs, rpc.OnConflictTheirs, rpc.OnConflictLWW:
 	default:
 		return r, usagef("--on-conflict %s: want fail, keep, ours, theirs or lww", f.onConflict)
 	}

@@ -140,7 +140,7 @@ func TestHelp(t *testing.T) {
 		"", " alias", " alias log", " alias ls", " alias rm", " alias set", " apply", " bench", " blame", " completion", " config", " conflicts", " daemon",
 		" del", " diff", " edit", " export", " fork", " fork create", " fork ls", " fork rename", " fork restore", " fork rm",
 		" fork show", " get", " id", " import", " incr", " info", " join", " log", " ls", " member", " member add", " member ls", " member rm", " merge", " peers", " pick",
-		" promote", " put", " resolve", " rollback", " set", " set add", " set ls", " set rm", " show", " snapshot", " snapshot restore", " snapshot save", " snapshot status", " status", " tag", " tag ls", " tag rm", " undo", " verify",
+		" policy", " policy ls", " policy rm", " policy set", " promote", " put", " resolve", " rollback", " set", " set add", " set ls", " set rm", " show", " snapshot", " snapshot restore", " snapshot save", " snapshot status", " status", " tag", " tag ls", " tag rm", " undo", " verify",
 		" version", " watch",
 	}
 	if !slices.Equal(names, want) {

@@ -1,0 +1,71 @@
+package daemon
+
+import (
+	"crush/crdt"
+	"crush/dag"
+)
+
+// past looks up what is behind the heads of an entry, for the rules of crdt. It
+// keeps its first error: what was read with it is then worth nothing.
+type past struct {
+	r      *Replica
+	from   reader
+	e      *dag.Entry
+	source crdt.View
+	known  map[crdt.RevisionID]*dag.Change
+	err    error
+}
+
+// Revision implements crdt.History.
+func (p *past) Revision(id crdt.RevisionID) crdt.Revision {
+	c, err := p.from.change(p.e.Key, dag.RevisionID(id))
+	if err != nil {
+		p.fail(err)
+		return crdt.Revision{}
+	}
+	p.known[id] = &c
+	r := c.Revision
+	order := c.Order()
+	out := crdt.Revision{
+		Write: crdt.Write{
+			ID: id, Chain: crdt.ChainID(r.Chain), Time: r.Time, Kind: crdt.Kind(r.Kind), Deleted: r.Deleted, Value: crdt.Sum(r.Value),
+			Open: r.Mark&dag.MarkOpen != 0,
+		},
+		Order: crdt.Order(order),
+	}
+	for _, parent := range r.Parents {
+		out.Parents = append(out.Parents, crdt.RevisionID(parent))
+	}
+	if !r.Deleted && isDelta(out.Kind) {
+		h := p.from.head(&c)
+		out.Payload, err = p.from.payload(&h)
+		p.fail(err)
+	}
+	return out
+}
+
+// Origin implements crdt.History.
+func (p *past) Origin(id crdt.RevisionID) crdt.Origin {
+	c := p.known[id]
+	if c == nil {
+		p.Revision(id)
+		if c = p.known[id]; c == nil {
+			return crdt.Merged
+		}
+	}
+	one := &dag.Entry{Fork: p.e.Fork, Key: p.e.Key, Heads: []dag.Head{p.from.head(c)}}
+	return origins[p.from.ways(one)[0]]
+}
+
+// Source implements crdt.History.
+func (p *past) Source() crdt.View {
+	v, err := p.r.sourceView(p.e)
+	p.fail(err)
+	return v
+}
+
+func (p *past) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
