@@ -2,6 +2,7 @@ package crdt_test
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"testing"
 
@@ -186,13 +187,27 @@ func TestTrickySets(t *testing.T) {
 	}
 }
 
-func TestSetOverAnotherKind(t *testing.T) {
-	n := newWorld(t).node("n")
-	n.put(root, "raw")
-	d, err := n.context(root).Put(crdt.Set, []byte(`["b", "a", "b"]`), nil)
-	n.do(root, d, err)
-	shows(t, root, `["a","b"]`, n)
-	if _, err := n.context(root).Put(crdt.Set, []byte(`[1]`), nil); err == nil {
+// TestPutOverAnotherKind: what was there does not stay live beside it.
+func TestPutOverAnotherKind(t *testing.T) {
+	values := map[crdt.Kind]string{
+		crdt.Bytes: "raw", crdt.Text: "raw", crdt.JSON: `{"a":1}`, crdt.YAML: "a: 2\n", crdt.Counter: "7", crdt.Set: `["b", "a", "b"]`,
+	}
+	reads := maps.Clone(values)
+	reads[crdt.Set] = `["a","b"]`
+	for from := range values {
+		for to := range values {
+			n := newWorld(t).node("n")
+			for _, kind := range []crdt.Kind{from, to} {
+				d, err := n.context(root).Put(kind, []byte(values[kind]), nil)
+				n.do(root, d, err)
+				shows(t, root, reads[kind], n)
+			}
+			if v := n.view(root); v.Kind != to {
+				t.Errorf("%s over %s: %s", to, from, v.Kind)
+			}
+		}
+	}
+	if _, err := newWorld(t).node("n").context(root).Put(crdt.Set, []byte(`[1]`), nil); err == nil {
 		t.Error("a set of numbers")
 	}
 }

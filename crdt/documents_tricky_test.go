@@ -285,6 +285,21 @@ func TestTrickyDocuments(t *testing.T) {
 			`{"o":{"a":3,"b":2}}; delete/edit at /o: {"a":3,"b":2} > {"a":1,"b":2}`,
 		},
 		{
+			"a side whose writer had removed more above it", `{"o":{"c":{"k":1}},"q":1}`,
+			func(here, there *node) {
+				third := here.node("third")
+				third.learn(here)
+				here.edit(root, "/o/c/z", "1")
+				here.unset(root, "/o")
+				here.edit(root, "/o", `{"c":{"k":2},"d":1}`)
+				there.learn(here)
+				here.unset(root, "/o/c")
+				there.edit(root, "/o/c/k", "5")
+				third.edit(root, "/q", "2")
+			},
+			`{"o":{"c":{"k":5},"d":1},"q":2}; delete/edit at /o/c: {"k":5} > DEL`,
+		},
+		{
 			"json here, bytes there", `{"a":1}`,
 			func(here, there *node) { here.edit(root, "/a", "2"); there.put(root, "raw") },
 			`raw; type at /: raw > {"a":2}`,
@@ -322,6 +337,7 @@ func TestTrickyOpenings(t *testing.T) {
 		{"a late offline write on the losing side", testLateWrite},
 		{"the same document created on two nodes", testCreatedTwice},
 		{"an edit beside an open conflict", testBesideAConflict},
+		{"an edit below a conflict of structures", testBelowAConflict},
 		{"an edit that would empty an object around an open conflict", testAroundAConflict},
 		{"a put over conflicts", testPutOverConflicts},
 	} {
@@ -426,6 +442,20 @@ func testBesideAConflict(t *testing.T, here, there *node) {
 	}
 	here.do(root, d, err)
 	shows(t, root, `{"a":7,"b":3,"c":5}; value at /b: 3 > 2`, here)
+}
+
+func testBelowAConflict(t *testing.T, here, there *node) {
+	here.json(root, `{"o":{"a":1,"b":1},"c":1}`)
+	there.learn(here)
+	here.unset(root, "/o")
+	there.edit(root, "/o/a", "2")
+	meet(here, there)
+	for _, d := range []*crdt.Document{parsed("9"), nil} {
+		var conflict *crdt.ConflictError
+		if d, err := here.context(root).Edit(crdt.JSON, "/o/b", d); !errors.As(err, &conflict) || conflict.Path != "/o" {
+			t.Errorf("%+v, %v", d, err)
+		}
+	}
 }
 
 func testAroundAConflict(t *testing.T, here, there *node) {

@@ -27,6 +27,14 @@ func TestTrickyDocumentForks(t *testing.T) {
 		}},
 		{"CI re-applies its file after someone changed another field", testApplyAs},
 		{"merge --on-conflict keep of staging into default, where default's value was written there", testKeepDocument},
+		{"everything removed, of which something is in conflict", func(t *testing.T, n *node) {
+			n.json(root, `{"a":1,"b":1}`)
+			n.create(staging, root)
+			n.unset(root, "/a")
+			n.json(staging, `{"a":2}`)
+			n.merge(staging, root)
+			shows(t, root, "DEL; delete/edit at /a: DEL > 2", n)
+		}},
 		{"three forks merged in any order with keep", testThreeDocumentForks},
 		{"a fork goes on serving what its source served, inside of a side too", testForkServesInside},
 	} {
