@@ -151,3 +151,18 @@ func (r *remains) path(removing bool) (kept []linePair) {
 	}
 	return kept
 }
+
+// SharedLines returns the pairs of lines that a shortest edit script from a to
+// b keeps, by their numbers in a and in b from 0, in ascending order; none if
+// more than 1,000 lines would be removed and added.
+func SharedLines(a, b []byte) (shared [][2]int) {
+	n := lineNumbers{}
+	r, ok := measureLines(n.of(a), n.of(b))
+	if !ok {
+		return nil
+	}
+	for _, p := range r.path(true) {
+		shared = append(shared, [2]int{p.A, p.B})
+	}
+	return shared
+}

@@ -127,7 +127,7 @@ func (d *Daemon) service() rpc.Service {
 	r := d.replica
 	return rpc.Service{
 		Values: r, Histories: r, Changes: r, Ancestry: r, Node: d,
-		Forks: r, Merges: r, Pointers: r, Resets: r, AncestorForks: r, Archives: d, Series: r, Policies: r, Elements: r,
+		Forks: r, Merges: r, Pointers: r, Resets: r, AncestorForks: r, Archives: d, Series: r, Policies: r, Elements: r, Blames: r,
 		Waits:   waits{graph: r.Graph(), held: d.host.AwaitHeld},
 		Metrics: d.writeMetrics,
 	}
