@@ -41,6 +41,15 @@ func (d *Document) Render(kind Kind, like []byte) ([]byte, error) {
 	return nil, fmt.Errorf("render %s: the document has no such text", kind)
 }
 
+// JSON returns d as JSON to look at: keyed lists are written without asking how
+// they are keyed, and the documents of a YAML stream are a list. So there always
+// is one: authors who did not know of one another, and had different schemas for
+// one list, can together make a document that no schema reads.
+func (d *Document) JSON() []byte {
+	a := arranger{make(map[*container]Sum)}
+	return writeJSON(a.arrange(d.root, nil), "", true)
+}
+
 // renderings returns ways to write l, the best one first.
 func renderings(kind Kind, l *layout, like string) []func() []byte {
 	asJSON := func() []byte { return writeJSON(l, like, kind == JSON) }

@@ -326,7 +326,7 @@ func (v View) Bytes(payload []byte) []byte {
 		if text, err := v.Document.Render(v.Kind, TextOf(v.Kind, payload)); err == nil {
 			return text
 		}
-		return v.Document.asLists()
+		return v.Document.JSON()
 	case v.Text != nil:
 		return v.Text
 	}
@@ -344,7 +344,7 @@ func (s *Side) Bytes(payload []byte) []byte {
 		if text, err := s.render(payload); err == nil {
 			return text
 		}
-		return s.Document.asLists()
+		return s.Document.JSON()
 	case s.Text != nil:
 		return s.Text
 	}
@@ -367,13 +367,4 @@ func (s *Side) documentKind() Kind {
 		return s.Kind
 	}
 	return JSON
-}
-
-// asLists writes d as JSON, its keyed lists without asking how they are keyed.
-// Authors who did not know of one another, and had different schemas for one
-// list, can together make a document that no schema reads, and that has to be
-// readable all the same.
-func (d *Document) asLists() []byte {
-	a := arranger{make(map[*container]Sum)}
-	return writeJSON(a.arrange(d.root, nil), "", true)
 }

@@ -73,11 +73,8 @@ func narrow(out *rpc.Entry, d *crdt.Document, path crdt.Path) error {
 	}
 	part := d.At(path)
 	hadDocument := out.Document != nil
+	out.Document = bytes.TrimSpace(part.JSON())
 	var err error
-	if out.Document, err = part.Render(crdt.JSON, nil); err != nil {
-		return outward(err)
-	}
-	out.Document = bytes.TrimSpace(out.Document)
 	var text string
 	if l, ok := part.Leaf(crdt.Root); ok && json.Unmarshal([]byte(l.JSON), &text) == nil && l.JSON[0] == '"' {
 		out.Value = []byte(text)
@@ -102,7 +99,7 @@ func documentOf(kind crdt.Kind, value []byte, tree func() (*crdt.Document, error
 	if err != nil {
 		return nil, err
 	}
-	return d.Render(crdt.JSON, nil)
+	return d.JSON(), nil
 }
 
 // mayServe refuses a key in conflict that a policy wants not to be served then.
