@@ -52,6 +52,15 @@ func TestDishonestWriters(t *testing.T) {
 			`{"z":1,"y":1,"x":1}`,
 		},
 		{
+			"beside bytes, and not over them", `{"a":1,"b":1}`,
+			func(here, there *node) {
+				here.put(root, "raw")
+				here.claim(true, `{"z":1}`)
+				there.learn(here)
+			},
+			`raw`,
+		},
+		{
 			"nothing written, and open", `{"a":1,"b":1}`,
 			func(here, there *node) { here.claim(true, `{"z":1}`); there.learn(here) },
 			`{"a":1,"b":1}`,

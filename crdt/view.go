@@ -75,8 +75,6 @@ type View struct {
 	// the highest (Time, Chain, ID), among those of a document one of the fork's
 	// own line if there is any. What is served can have been written by several,
 	// and be the value of none: then Served is a head whose text it is like.
-	// It is no head only where someone who had read a register wrote beside it
-	// and not over it, as no writer does who uses this package.
 	Served RevisionID
 	// Kind is the kind of Served, also where that is a deletion.
 	Kind Kind
@@ -89,8 +87,8 @@ type View struct {
 	// clean. A register has at most one.
 	Conflicts []Conflict
 	// Document is what is served of the kind JSON or YAML, and Text what is
-	// served of the kind Counter or Set, if that is not the text of Served. Both
-	// are nil otherwise; see Bytes.
+	// served of any other, if that is not the text of Served. Both are nil
+	// otherwise; see Bytes.
 	Document *Document
 	Text     []byte
 
@@ -245,7 +243,9 @@ func (g *stage) pick(view *View, what *served, first *side) {
 	view.Served, view.Kind, view.Deleted = best.ID, best.Kind, what.class == noClass
 	switch {
 	case what.class == registerClass && !bestFit.whole:
-		view.Served, view.Kind = what.author.ID, what.author.Kind
+		// Someone who had read it wrote beside it, and not over it.
+		view.Kind = what.author.Kind
+		view.Text = append([]byte{}, g.visible.History.Revision(what.author.ID).Payload...)
 	case what.class == documentClass && (best.Deleted || best.Kind.class() != documentClass):
 		view.Kind = JSON
 	case what.class == counterClass:
@@ -288,7 +288,8 @@ func (e *event) fit(what *served, tree *Document, h History) fit {
 	if !readable {
 		class = registerClass
 	}
-	if f.class = class == what.class; !f.class {
+	f.class = class == what.class && (class != registerClass || e.Kind == what.content.kind)
+	if !f.class {
 		return f
 	}
 	switch class {

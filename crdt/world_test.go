@@ -146,6 +146,9 @@ func (n *node) view(f crdt.ForkID) crdt.View {
 	if other := in.View(); !reflect.DeepEqual(got, other) {
 		n.t.Fatalf("fork %v, heads in another order and numbers of another node\n got %+v\nwant %+v", f, other, got)
 	}
+	if got.Exists() && !slices.ContainsFunc(in.Heads, func(h crdt.Write) bool { return h.ID == got.Served }) {
+		n.t.Fatalf("%v is served, and no head", got.Served)
+	}
 	n.readable(got, in.History)
 	return got
 }

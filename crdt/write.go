@@ -78,7 +78,7 @@ func (c Context) Put(kind Kind, value []byte, lists Lists) (Draft, error) {
 			return Draft{}, err
 		}
 	}
-	same := c.Kind == kind && !c.Absent() && string(value) == string(c.Payload)
+	same := c.Kind == kind && !c.Absent() && string(value) == string(c.Bytes(c.Payload))
 	return c.draft(Draft{Kind: kind, Payload: value}, c.paths(), same), nil
 }
 

@@ -92,14 +92,13 @@ func (r *Reading) serve(o *Oracle, s *scene, what served, side []Revision) {
 			compareClaims(a, b),
 		)
 	})
-	if opaqueOrRegister(what.class) && !isWhole(best, what) {
-		best = what.author
-	}
 	r.Exact = isWhole(best, what)
 	r.View.Served, r.View.Kind, r.View.Deleted = best.ID, best.Kind, what.class == ""
 	switch {
 	case what.class == document && (best.Deleted || classOf(best) != document):
 		r.View.Kind = crdt.JSON
+	case opaqueOrRegister(what.class) && !r.Exact:
+		r.View.Kind = what.author.Kind
 	case what.class == counter:
 		r.View.Kind = crdt.Counter
 	case what.class == set:
