@@ -3,6 +3,8 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	"crush/crdt"
@@ -52,6 +54,9 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 		if err != nil {
 			return nil, outward(err)
 		}
+		if text, clash := propose(&d); clash == nil {
+			d.Proposal = string(text)
+		}
 		out = append(out, d)
 	}
 	return out, nil
@@ -100,6 +105,45 @@ func (r *Replica) base(c *dag.Change, path crdt.Path) (*rpc.Base, error) {
 	out.Value, err = part.Render(out.Kind, nil)
 	out.Value = bytes.TrimSuffix(out.Value, []byte("\n"))
 	return out, err
+}
+
+// errNoProposal says that a conflict is not of two texts that parted.
+var errNoProposal = errors.New("only two texts that were made of one have a proposal")
+
+// propose joins the lines of two texts in conflict.
+func propose(c *rpc.Conflict) ([]byte, error) {
+	if c.Base == nil || c.Base.Deleted || c.Base.Kind != crdt.Text || len(c.Sides) != 2 {
+		return nil, errNoProposal
+	}
+	ours, theirs := &c.Sides[0], &c.Sides[1]
+	if ours.Deleted || theirs.Deleted || ours.Kind != crdt.Text || theirs.Kind != crdt.Text {
+		return nil, errNoProposal
+	}
+	text, clash := crdt.MergeLines(c.Base.Value, ours.Value, theirs.Value)
+	if clash == nil {
+		return text, nil
+	}
+	n := 0
+	for _, h := range clash.Hunks {
+		if h.Conflict() {
+			n++
+		}
+	}
+	return nil, fmt.Errorf("their lines clash in %s", plural(n, "place"))
+}
+
+// proposed is the proposal for a conflict of the key on a fork.
+func (r *Replica) proposed(f dag.Fork, s *sight, c *crdt.Conflict, find finder) (choice, error) {
+	all, err := r.conflicts(f, s, find)
+	if err != nil {
+		return choice{}, err
+	}
+	i := slices.IndexFunc(all, func(x rpc.Conflict) bool { return x.ID == c.ID })
+	text, err := propose(&all[i])
+	if err != nil {
+		return choice{}, failure(rpc.CodeConflict, "there is no proposal for %q%s: %s; take a side, or give the value", s.Key, at(c.Path), err)
+	}
+	return choice{content: content{kind: crdt.Text, value: text}}, nil
 }
 
 // baseSteps bounds how many revisions are looked at to find a base, which is

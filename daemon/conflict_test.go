@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -195,5 +197,55 @@ func TestDiffOfSides(t *testing.T) {
 	}
 	if n := l.differences("default@"+before.Tips()[0].String(), "s"); n != 1 {
 		t.Errorf("%d differences from before it was settled", n)
+	}
+}
+
+// TestProposal: the lines of two texts that parted are joined, when somebody
+// says so.
+func TestProposal(t *testing.T) {
+	const base, ours, theirs, joined = "one\ntwo\nthree\n", "ONE\ntwo\nthree\n", "one\ntwo\nTHREE\n", "ONE\ntwo\nTHREE\n"
+	for _, how := range []string{"merge", "resolve"} {
+		l := newLab(t, "a")
+		l.says("ann", "", "k", crdt.Text, base)
+		l.fork("s", "")
+		l.says("bob", "", "k", 0, ours)
+		l.says("cat", "s", "k", 0, theirs)
+		if how == "merge" {
+			q := rpc.MergeRequest{Source: "s", Into: "default", Resolve: []rpc.Resolution{{Key: "k", Side: rpc.TakeProposal}}}
+			if _, err := l.Merge(t.Context(), q); err != nil {
+				t.Fatal(err)
+			}
+			l.serves("", "k", joined)
+			continue
+		}
+		l.merge("s", "default", rpc.OnConflictKeep)
+		l.serves("", "k", ours+"!")
+		if c := l.open("default", "k"); c.Proposal != joined {
+			t.Errorf("proposed %q", c.Proposal)
+		}
+		if _, err := l.Resolve(t.Context(), rpc.ResolveRequest{KeyRef: rpc.KeyRef{Key: "k"}, Take: rpc.TakeProposal}); err != nil {
+			t.Fatal(err)
+		}
+		l.serves("", "k", joined)
+	}
+}
+
+// TestNoProposal: lines that clash, and what are no two texts.
+func TestNoProposal(t *testing.T) {
+	for name, kind := range map[string]crdt.Kind{"clash": crdt.Text, "bytes": crdt.Bytes} {
+		l := newLab(t, "a")
+		l.says("ann", "", "k", kind, "one\n")
+		l.fork("s", "")
+		l.says("bob", "", "k", 0, "1\n")
+		l.says("cat", "s", "k", 0, "uno\n")
+		l.merge("s", "default", rpc.OnConflictKeep)
+		if c := l.open("default", "k"); c.Proposal != "" {
+			t.Errorf("%s: proposed %q", name, c.Proposal)
+		}
+		_, err := l.Resolve(t.Context(), rpc.ResolveRequest{KeyRef: rpc.KeyRef{Key: "k"}, Take: rpc.TakeProposal})
+		if rpc.CodeOf(err) != rpc.CodeConflict || !strings.Contains(err.Error(), "there is no proposal") {
+			t.Errorf("%s: %v", name, err)
+		}
+		l.serves("", "k", "1\n!")
 	}
 }

@@ -244,7 +244,7 @@ func (r *Replica) resolved(p *mergePlan, k *plannedKey, named []rpc.Resolution) 
 		if len(meant) == 0 {
 			return nil, failure(rpc.CodeStale, "the merge makes no conflict of %q%s: there is nothing to settle", k.key, at(x.Path))
 		}
-		choose, err := r.chosen(k.after, meant, x, forks)
+		choose, err := r.chosen(p, k.after, meant, x, forks)
 		if err != nil {
 			return nil, err
 		}
@@ -262,9 +262,9 @@ func (r *Replica) resolved(p *mergePlan, k *plannedKey, named []rpc.Resolution) 
 }
 
 // chosen is what one resolution takes.
-func (r *Replica) chosen(s *sight, which []*crdt.Conflict, x *rpc.Resolution, forks []forkSide) (func(*crdt.Conflict) (choice, error), error) {
+func (r *Replica) chosen(p *mergePlan, s *sight, which []*crdt.Conflict, x *rpc.Resolution, forks []forkSide) (func(*crdt.Conflict) (choice, error), error) {
 	if x.Value == nil {
-		return r.taking(s, which, x.Side, forks...)
+		return r.taking(p.dst, s, which, x.Side, r.onBoth(p.src), forks...)
 	}
 	return func(c *crdt.Conflict) (choice, error) {
 		d, err := s.fragment(*x.Value, c.Path, 0)

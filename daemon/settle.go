@@ -166,7 +166,7 @@ func compareClaims(a, b *dag.Change) int {
 // taking resolves what a person named as the side to take: a letter of the
 // list, which means one side of one conflict, a fork, a node, a revision, or
 // the proposal.
-func (r *Replica) taking(s *sight, which []*crdt.Conflict, side string, forks ...forkSide) (func(*crdt.Conflict) (choice, error), error) {
+func (r *Replica) taking(f dag.Fork, s *sight, which []*crdt.Conflict, side string, find finder, forks ...forkSide) (func(*crdt.Conflict) (choice, error), error) {
 	for _, c := range which {
 		for i := range c.Sides {
 			if c.Sides[i].Letter != side {
@@ -178,12 +178,15 @@ func (r *Replica) taking(s *sight, which []*crdt.Conflict, side string, forks ..
 			return func(c *crdt.Conflict) (choice, error) { return s.ofSide(c, &c.Sides[i]) }, nil
 		}
 	}
-	if f, ok := r.graph.ForkNamed(side); ok {
+	if on, ok := r.graph.ForkNamed(side); ok {
 		for _, x := range forks {
-			if x.fork.ID == f.ID {
+			if x.fork.ID == on.ID {
 				return func(c *crdt.Conflict) (choice, error) { return s.ofFork(c, x.shows) }, nil
 			}
 		}
+	}
+	if side == rpc.TakeProposal {
+		return func(c *crdt.Conflict) (choice, error) { return r.proposed(f, s, c, find) }, nil
 	}
 	return func(c *crdt.Conflict) (choice, error) {
 		found, err := r.sideCalled(s, c, side)
@@ -253,7 +256,7 @@ func (r *Replica) resolution(f dag.Fork, s *sight, q *rpc.ResolveRequest) (*dag.
 		return nil, failure(rpc.CodeStale, "the conflict of %q has moved since it was listed; list it again", q.Key)
 	}
 	if q.Take != "" {
-		choose, err := r.taking(s, which, q.Take, forkSide{f, s})
+		choose, err := r.taking(f, s, which, q.Take, r.seenByAll, forkSide{f, s})
 		if err != nil {
 			return nil, err
 		}

@@ -138,7 +138,14 @@ type Conflict struct {
 	// seen. It is only for showing what was before; nil if there was nothing, or
 	// if it is too far back.
 	Base *Base `json:"base,omitempty"`
+	// Proposal is the text that the lines of both sides join to, of two texts
+	// whose changes since Base do not touch; "" if there is none. It is written
+	// only when somebody takes it.
+	Proposal string `json:"proposal,omitempty"`
 }
+
+// TakeProposal is the name of the proposal, where a side is taken.
+const TakeProposal = "proposal"
 
 // Base is what stood before the sides of a conflict parted.
 type Base struct {

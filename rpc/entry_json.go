@@ -98,6 +98,9 @@ func (c *Conflict) appendJSON(b []byte) []byte {
 	if c.Base != nil {
 		b = c.Base.appendJSON(appendName(b, "base"))
 	}
+	if c.Proposal != "" {
+		b = appendStringMember(b, "proposal", c.Proposal)
+	}
 	return append(b, '}')
 }
 
@@ -112,11 +115,15 @@ func (c *Conflict) UnmarshalJSON(data []byte) error {
 		Kind  string                                          `json:"kind"`
 		Sides []Side                                          `json:"sides"`
 		Base  *Base                                           `json:"base"`
+		Text  string                                          `json:"proposal"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read conflict: %w", err)
 	}
-	*c = Conflict{Key: w.Key, Fork: w.Fork, ID: w.ID.is, State: w.State.is, Path: w.Path, Kind: w.Kind, Sides: w.Sides, Base: w.Base}
+	*c = Conflict{
+		Key: w.Key, Fork: w.Fork, ID: w.ID.is, State: w.State.is, Path: w.Path, Kind: w.Kind, Sides: w.Sides, Base: w.Base,
+		Proposal: w.Text,
+	}
 	return nil
 }
 

@@ -16,7 +16,7 @@ func schemaExamples() map[string][]any {
 	when := time.Unix(1, 0)
 	rev := []dag.RevisionID{{1}}
 	side := Side{Value: text, Time: when}
-	entry := Entry{Value: text, Heads: rev, Time: when, Warning: "w", Conflicts: []Conflict{{Sides: []Side{side}, Base: &Base{Value: text}}}}
+	entry := Entry{Value: text, Heads: rev, Time: when, Warning: "w", Conflicts: []Conflict{{Sides: []Side{side}, Base: &Base{Value: text}, Proposal: "t"}}}
 	op := Operation{
 		Fork: "f", Source: "s", Name: "n", Gone: true, Filter: exampleFilter(), Cut: []dag.BlockID{{}},
 		Keys: &KeyCount{AtMost: 1}, Node: dag.NodeID{1}, Role: "r", Zone: "z",

@@ -170,6 +170,9 @@ func (p *program) printConflicts(list []rpc.Conflict, indent string, settle func
 		for _, s := range c.Sides {
 			p.printf("%s  %s\n", indent, sideLine(s, &revisions))
 		}
+		if c.Proposal != "" {
+			p.printf("%s  or %s: the lines of both, joined\n", indent, rpc.TakeProposal)
+		}
 		if settle != nil {
 			p.printf("%s  to settle it: %s\n", indent, settle(c, states.short(c.State)))
 		}
