@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"strings"
@@ -184,13 +185,18 @@ func baseLine(b *rpc.Base, revisions *shortener) string {
 	if b == nil {
 		return "was  nothing that every side has seen"
 	}
-	return fmt.Sprintf("was  %s  %s  by %s, %s", revisions.short(b.Revision), valueOrDeleted(b.Value, b.Deleted),
+	return fmt.Sprintf("was  %s  %s  by %s, %s", revisions.short(b.Revision), valueOrDeleted(b.Kind, b.Value, b.Deleted),
 		escape(writer(b.Node, b.Author)), age(time.Since(b.Time)))
 }
 
-func valueOrDeleted(value []byte, deleted bool) string {
-	if deleted {
+// valueOrDeleted shows a value on one line: one of a document that has no line
+// ends as it stands, so that a string is told from a number.
+func valueOrDeleted(kind fmt.Stringer, value []byte, deleted bool) string {
+	switch {
+	case deleted:
 		return "deleted"
+	case isDocument(kind.String()) && isText(value) && !bytes.ContainsRune(value, '\n'):
+		return shorten(string(value), "")
 	}
 	return preview(value)
 }
@@ -198,7 +204,7 @@ func valueOrDeleted(value []byte, deleted bool) string {
 // sideLine is one side of a conflict: its letter and value, where, when and by
 // whom it was written.
 func sideLine(s rpc.Side, revisions *shortener) string {
-	line := fmt.Sprintf("%-2s %s  %s", escape(s.Letter), revisions.short(s.Revision), valueOrDeleted(s.Value, s.Deleted))
+	line := fmt.Sprintf("%-2s %s  %s", escape(s.Letter), revisions.short(s.Revision), valueOrDeleted(s.Kind, s.Value, s.Deleted))
 	if s.Fork != "" {
 		line += "  on " + escape(s.Fork)
 	}

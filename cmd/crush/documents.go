@@ -47,6 +47,9 @@ func setPath(path encoding.TextUnmarshaler, text string) error {
 	return nil
 }
 
+// isDocument reports whether a kind has fields.
+func isDocument(kind string) bool { return kind == "json" || kind == "yaml" }
+
 // extensions are the kinds that the names of files say.
 var extensions = map[string]string{".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 

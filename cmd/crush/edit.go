@@ -51,7 +51,7 @@ func (p *program) edit(cmd *cobra.Command, key string, f *editFlags) error {
 	if kind == "" && !e.Kind.IsZero() {
 		kind = e.Kind.String()
 	}
-	if kind == "json" || kind == "yaml" {
+	if isDocument(kind) {
 		r.Base = e.Token
 	} else {
 		r.IfMatch = e.Token

@@ -145,7 +145,7 @@ func fileName(key, kind string) string {
 	if name == "" {
 		name = "value"
 	}
-	if (kind == "json" || kind == "yaml") && extensions[strings.ToLower(filepath.Ext(name))] != kind {
+	if isDocument(kind) && extensions[strings.ToLower(filepath.Ext(name))] != kind {
 		name += "." + kind
 	}
 	return name

@@ -87,19 +87,23 @@ func (p *program) printConflict(c rpc.Conflict, short *shortener) {
 			served = ", served"
 		}
 		p.printf("  %-2s %s  %s  %s%s: %s\n", escape(s.Letter), short.short(s.Revision), when(s.Time),
-			escape(writer(s.Node, s.Author)), served, valueOrDeleted(s.Value, s.Deleted))
+			escape(writer(s.Node, s.Author)), served, valueOrDeleted(s.Kind, s.Value, s.Deleted))
 	}
 }
 
 // preview is the start of a value on one line.
 func preview(value []byte) string {
-	const most = 60
 	if !isText(value) {
 		return count(len(value), "byte") + " that are not text"
 	}
-	runes := []rune(string(value))
-	if len(runes) > most {
-		return `"` + escape(string(runes[:most])) + `"…`
+	return shorten(string(value), `"`)
+}
+
+// shorten returns the start of a text on one line, between quotes.
+func shorten(text, quote string) string {
+	const most = 60
+	if runes := []rune(text); len(runes) > most {
+		return quote + escape(string(runes[:most])) + quote + "…"
 	}
-	return `"` + escape(string(value)) + `"`
+	return quote + escape(text) + quote
 }
