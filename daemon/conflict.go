@@ -156,13 +156,17 @@ const (
 // onBoth finds the base of a conflict that a merge would make: the newest
 // revision that both forks show.
 func (r *Replica) onBoth(src dag.Fork) finder {
-	return func(dst dag.Fork, e *dag.Entry, _ *crdt.Conflict) (dag.Change, bool, error) {
+	return func(dst dag.Fork, e *dag.Entry, conflict *crdt.Conflict) (dag.Change, bool, error) {
 		n := 0
 		for c, err := range r.graph.History(context.Background(), src.ID, e.Key, dag.HistoryCursor{}) {
 			if n++; err != nil || n > baseSteps {
 				return dag.Change{}, false, err
 			}
-			if ok, err := r.graph.Visible(dst.ID, &c); ok || err != nil {
+			ok, err := r.graph.Visible(dst.ID, &c)
+			if ok && err == nil {
+				ok, err = r.wroteAt(&c, conflict.Path)
+			}
+			if ok || err != nil {
 				return c, ok, err
 			}
 		}
@@ -170,8 +174,25 @@ func (r *Replica) onBoth(src dag.Fork) finder {
 	}
 }
 
+// wroteAt reports whether a revision changed what stands at a path: of a
+// document another may have done so, and this one has only what its author saw.
+func (r *Replica) wroteAt(c *dag.Change, path crdt.Path) (bool, error) {
+	if path == crdt.Root || c.Revision.Deleted || !isDocument(crdt.Kind(c.Revision.Kind)) {
+		return true, nil
+	}
+	payload, err := r.graph.ChangePayload(c)
+	if err != nil {
+		return false, err
+	}
+	d, err := crdt.DecodeDocument(payload)
+	if err != nil {
+		return true, nil // it is read as one value, at the root
+	}
+	return slices.ContainsFunc(d.Paths, func(p crdt.Path) bool { return p.Within(path) || path.Within(p) }), nil
+}
+
 // seenByAll finds the base of an open conflict: the newest revision that every
-// side has seen.
+// side has seen, of those that wrote there.
 func (r *Replica) seenByAll(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (dag.Change, bool, error) {
 	if len(c.Sides) > baseSides {
 		return dag.Change{}, false, nil
@@ -195,7 +216,9 @@ func (r *Replica) seenByAll(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (dag.Cha
 			continue
 		}
 		if !slices.Contains(by, false) {
-			return ch, true, nil
+			if ok, err := r.wroteAt(&ch, c.Path); ok || err != nil {
+				return ch, ok, err
+			}
 		}
 		for _, id := range ch.Revision.Parents {
 			at := seen[id]
