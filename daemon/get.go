@@ -80,6 +80,8 @@ func narrow(out *rpc.Entry, d *crdt.Document, path crdt.Path) error {
 		out.Value = []byte(text)
 	} else if out.Value, err = part.Render(out.Kind, nil); err != nil {
 		return outward(err)
+	} else {
+		out.Value = bytes.TrimSuffix(out.Value, []byte("\n"))
 	}
 	if !hadDocument {
 		out.Document = nil

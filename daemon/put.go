@@ -140,7 +140,27 @@ func (s *sight) edit(parents []dag.RevisionID, path crdt.Path, value *[]byte, ki
 	if !isDocument(of) {
 		of = crdt.JSON
 	}
-	return s.drafted(parents, mark, func(x crdt.Context) (crdt.Draft, error) { return x.Edit(of, path, d) })
+	return s.drafted(parents, mark, func(x crdt.Context) (crdt.Draft, error) {
+		if d != nil {
+			if err := s.leads(x.Tree(), path); err != nil {
+				return crdt.Draft{}, err
+			}
+		}
+		return x.Edit(of, path, d)
+	})
+}
+
+// leads refuses a path through a value, which a write there would replace: that
+// is more than who names a place in it has asked for.
+func (s *sight) leads(d *crdt.Document, path crdt.Path) error {
+	for at := path; at != crdt.Root; {
+		at = at.Parent()
+		l, ok := d.Leaf(at)
+		if ok && l.JSON != "{}" && l.JSON != "[]" && l.JSON != "null" {
+			return failure(rpc.CodeInvalid, "%q has no place for %s: what stands at %s is %.40s; write that, or delete it first", s.Key, path, at, l.JSON)
+		}
+	}
+	return nil
 }
 
 // fragment reads a value that is to stand at a path of the key: in the notation
