@@ -36,7 +36,7 @@ func (p *past) Revision(id crdt.RevisionID) crdt.Revision {
 	for _, parent := range r.Parents {
 		out.Parents = append(out.Parents, crdt.RevisionID(parent))
 	}
-	if !r.Deleted && isDelta(out.Kind) {
+	if !r.Deleted {
 		h := p.from.head(&c)
 		out.Payload, err = p.from.payload(&h)
 		p.fail(err)
