@@ -52,6 +52,8 @@ func examples(document []string) (list []example) {
 
 func TestMergingDocument(t *testing.T) { typeDocument(t, "../../docs/merging.md") }
 
+func TestDocumentsDocument(t *testing.T) { typeDocument(t, "../../docs/documents.md") }
+
 // typeDocument types the examples of a document in their order, and compares
 // what they print. Ids, plans, times and the letters of sides differ from run to
 // run; an id that the document shows stands for the same one in everything after
