@@ -71,8 +71,12 @@ func (r *Replica) side(f dag.Fork, c *dag.Change, path crdt.Path, s *crdt.Side) 
 		out.Fork = on.Name
 	}
 	payload, err := r.graph.ChangePayload(c)
-	if err != nil {
+	if _, out.Purged, err = r.shown(content{}, err); err != nil {
 		return out, err
+	}
+	if out.Purged != nil {
+		out.Kind = crdt.Kind(c.Revision.Kind)
+		return out, nil
 	}
 	out.Value, out.Kind, err = sideValue(s, payload)
 	if path != crdt.Root {
@@ -89,7 +93,9 @@ func (r *Replica) base(c *dag.Change, path crdt.Path) (*rpc.Base, error) {
 		Time: timeOf(rev.Time), Fork: r.forkLabel(rev.Fork),
 	}
 	value, err := r.contentOf(c)
-	out.Value = value.value
+	if out.Value, out.Purged, err = r.shown(value, err); out.Purged != nil {
+		return out, nil
+	}
 	if err != nil || path == crdt.Root || value.deleted {
 		return out, err
 	}

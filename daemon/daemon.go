@@ -81,6 +81,7 @@ func (d *Daemon) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return d.server.Run(ctx) })
 	g.Go(func() error { return runHost(ctx, d.host) })
 	g.Go(func() error { return d.tell(ctx) })
+	g.Go(func() error { return d.compact(ctx) })
 	return g.Wait()
 }
 
@@ -127,7 +128,7 @@ func (d *Daemon) service() rpc.Service {
 	r := d.replica
 	return rpc.Service{
 		Values: r, Histories: r, Changes: r, Ancestry: r, Node: d,
-		Forks: r, Merges: r, Pointers: r, Resets: r, AncestorForks: r, Archives: d, Series: r, Policies: r, Elements: r, Blames: r,
+		Forks: r, Merges: r, Pointers: r, Resets: r, Purges: r, AncestorForks: r, Archives: d, Series: r, Policies: r, Elements: r, Blames: r,
 		Waits:   waits{graph: r.Graph(), held: d.host.AwaitHeld},
 		Metrics: d.writeMetrics,
 	}

@@ -48,7 +48,7 @@ func (s *sight) drafted(parents []dag.RevisionID, mark dag.Mark, rule func(crdt.
 		return nil, err
 	}
 	x, err := read.context()
-	if err != nil {
+	if err != nil && !isGone(err) {
 		return nil, err
 	}
 	d, err := rule(x)

@@ -43,6 +43,9 @@ func (r *Replica) Get(ctx context.Context, q rpc.GetRequest) (rpc.Entry, error) 
 		return rpc.Entry{}, err
 	}
 	out, err := r.describe(f, s, !q.Meta, q.Bare)
+	if err == nil && !q.Meta && out.Purged != nil {
+		return rpc.Entry{}, purgedValue(q.Key, out.Revision, out.Purged)
+	}
 	if err != nil || q.Path == "" {
 		return out, err
 	}
@@ -176,15 +179,14 @@ func (r *Replica) describe(f dag.Fork, s *sight, value, bare bool) (rpc.Entry, e
 	out.Revision, out.Time = h.ID, timeOf(h.Time)
 	if value {
 		c, err := s.content()
-		if err != nil {
-			return out, outward(err)
+		if out.Value, out.Purged, err = r.shown(c, err); err != nil {
+			return out, err
 		}
-		out.Value = c.value
 	}
 	if bare {
 		return out, nil
 	}
-	if isDocument(out.Kind) {
+	if isDocument(out.Kind) && out.Purged == nil {
 		var err error
 		if out.Document, err = documentOf(out.Kind, out.Value, s.document); err != nil {
 			return out, outward(err)
@@ -195,6 +197,9 @@ func (r *Replica) describe(f dag.Fork, s *sight, value, bare bool) (rpc.Entry, e
 		return out, outward(err)
 	}
 	out.Block, out.Node, out.Author, out.Message = c.Block, r.nodeName(c.Node), rpc.Author(c.Note.Author), c.Note.Message
+	if !value {
+		out.Purged = r.purgedBy(&c)
+	}
 	out.Conflicts, err = r.conflicts(f, s, r.seenByAll)
 	return out, err
 }
@@ -234,10 +239,13 @@ func (r *Replica) getRevision(ctx context.Context, f dag.Fork, q rpc.GetRequest)
 	out := rpc.Entry{
 		Key: q.Key, Fork: f.Name, Kind: crdt.Kind(rev.Kind), Deleted: rev.Deleted, Heads: headIDs(&e), Token: tokenOf(&e),
 		RevisionCount: max(e.Count, 1) - 1, Revision: c.ID, Block: c.Block, Node: r.nodeName(c.Node),
-		Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time), Message: c.Note.Message,
+		Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time), Message: c.Note.Message, Purged: r.purgedBy(&c),
 	}
 	if q.Meta && q.Path == "" {
 		return out, nil
+	}
+	if out.Purged != nil {
+		return rpc.Entry{}, purgedValue(q.Key, c.ID, out.Purged)
 	}
 	old, err := r.contentOf(&c)
 	if err != nil {

@@ -229,6 +229,7 @@ func (r *Replica) Previous(ctx context.Context, k rpc.KeyRef) iter.Seq2[[]byte, 
 			var old content
 			if err == nil {
 				old, err = r.contentOf(&c)
+				old.value, _, err = r.shown(old, err)
 			}
 			if !yield(old.value, outward(err)) || err != nil {
 				return

@@ -284,7 +284,10 @@ func (r *Replica) servedValues(ctx context.Context, f *importedFork) iter.Seq2[s
 			if !s.settled() {
 				f.conflicts++
 			}
-			if !s.Absent() && !yield(servedValue{s, s.served()}, nil) {
+			if s.Absent() || r.graph.PurgedHead(e.Key, s.served()) {
+				continue
+			}
+			if !yield(servedValue{s, s.served()}, nil) {
 				return
 			}
 		}

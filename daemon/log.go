@@ -331,13 +331,13 @@ func (r *Replica) logEntry(c *dag.Change, value bool) (rpc.LogEntry, error) {
 		Node: r.nodeName(c.Node), Zone: r.zoneOf(c.Node), Author: rpc.Author(c.Note.Author), Time: timeOf(rev.Time),
 		Message: c.Note.Message, Size: rev.Size, Deleted: rev.Deleted, Mark: markNames[rev.Mark.Reason()],
 	}
-	out.Claimed = claimed(&c.Note)
+	out.Claimed, out.Purged = claimed(&c.Note), r.purgedBy(c)
 	if !value {
 		return out, nil
 	}
 	old, err := r.contentOf(c)
-	out.Value = old.value
-	return out, outward(err)
+	out.Value, out.Purged, err = r.shown(old, err)
+	return out, err
 }
 
 // claimed is the time in a note; zero if there is none.

@@ -268,18 +268,18 @@ func (r *Replica) difference(key string, a dag.Fork, aCut dag.Cut, b dag.Fork, b
 		return d, false, outward(err)
 	}
 	before, err := was.content()
-	if err != nil {
-		return d, false, outward(err)
+	if d.A, d.PurgedA, err = r.shown(before, err); err != nil {
+		return d, false, err
 	}
 	after, err := now.content()
-	d.A, d.B = before.value, after.value
+	d.B, d.PurgedB, err = r.shown(after, err)
 	if !was.Absent() {
 		d.KindA = was.Kind
 	}
 	if !now.Absent() {
 		d.KindB = now.Kind
 	}
-	return d, true, outward(err)
+	return d, true, err
 }
 
 // Pick implements rpc.Merges.

@@ -42,6 +42,8 @@ func (r *Replica) operation(ctx context.Context, b *dag.Logged, i int) (operatio
 			said.Fork = r.forkLabel(o.Fork)
 		}
 		return operation{said: said}, nil
+	case dag.PurgeOp:
+		return operation{said: rpc.Operation{Kind: rpc.OperationPurge, PurgedKeys: o.Keys, PurgedRevisions: o.Revisions()}}, nil
 	case dag.MemberOp:
 		return operation{said: rpc.Operation{
 			Kind: rpc.OperationMember, Name: o.Name, Node: o.Node, Role: string(o.Role), Zone: o.Zone, Gone: o.Role == dag.RoleRemoved,

@@ -119,9 +119,14 @@ func outward(err error) error {
 		return err
 	}
 	code := rpc.CodeInternal
+	if _, ok := errors.AsType[*dag.PurgedError](err); ok {
+		return &rpc.Error{Code: rpc.CodePurged, Message: err.Error(), Cause: err}
+	}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case errors.Is(err, dag.ErrAbsent):
+		return &rpc.Error{Code: rpc.CodeNotHere, Cause: err, Message: err.Error() + " (crush verify --repair asks other nodes for it)"}
 	case errors.Is(err, dag.ErrCorrupt):
 		return &rpc.Error{
 			Code: rpc.CodeDamaged, Cause: err,

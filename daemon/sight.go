@@ -268,7 +268,7 @@ func (s *sight) equal(o *sight) (bool, error) {
 	}
 	c, err := o.content()
 	if err != nil {
-		return false, err
+		return false, notGone(err)
 	}
 	return s.holds(&c)
 }
@@ -285,11 +285,11 @@ func (s *sight) holds(c *content) (bool, error) {
 		return h.Size == int64(len(c.value)) && h.Value == dag.SumOf(c.value), nil
 	case s.Kind == crdt.Counter:
 		now, err := s.content()
-		return string(now.value) == string(c.value), err
+		return err == nil && string(now.value) == string(c.value), notGone(err)
 	}
 	x, err := s.context()
 	if err != nil {
-		return false, err
+		return false, notGone(err)
 	}
 	lists, err := s.lists()
 	if err != nil {

@@ -80,7 +80,7 @@ func (w *watcher) state(ctx context.Context) bool {
 		}
 		ev := rpc.Event{
 			Cursor: cursor, Type: eventPut, Fork: e.Fork, Key: e.Key, Kind: e.Kind, Value: e.Value, Token: e.Token,
-			Revision: e.Revision, Block: e.Block, Last: true, Node: e.Node, Author: e.Author, Time: e.Time,
+			Revision: e.Revision, Block: e.Block, Last: true, Node: e.Node, Author: e.Author, Time: e.Time, Purged: e.Purged,
 		}
 		if e.Conflict {
 			ev.Type = eventConflict
@@ -208,6 +208,6 @@ func (w *watcher) event(c *dag.Change) (ev rpc.Event, ok bool, err error) {
 		ev.Type = eventResolved
 	}
 	now, err := w.r.contentOf(c)
-	ev.Value = now.value
+	ev.Value, ev.Purged, err = w.r.shown(now, err)
 	return ev, true, err
 }

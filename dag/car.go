@@ -90,7 +90,7 @@ func (g *Graph) WriteCAR(ctx context.Context, w io.Writer, progress Progress) (A
 	done := uint64(0)
 	for b, err := range g.outgoing(ctx, m.front, nil) {
 		if err == nil && b.p.lacks() {
-			err = g.excuseID(b.p)
+			err = g.excuseAt(m, b.p)
 		}
 		if err == nil {
 			err = c.block(b.p)

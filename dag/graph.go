@@ -53,7 +53,9 @@ type Graph struct {
 	cluster ClusterID  // expected, while the graph is empty
 	fenced  uint64     // blocks of this node's own key that came from elsewhere
 
-	dropped uint64 // payloads that purges took
+	dropped uint64        // payloads that purges took
+	worn    worn          // safe by itself
+	wearing chan struct{} // see Worn
 
 	recent []changedKeys // of the last batches, the newest last
 	spare  Batch         // the memory of the last batch, empty
@@ -94,7 +96,7 @@ func Open(ctx context.Context, cfg Config) (*Graph, error) {
 	}
 	g := &Graph{
 		store: cfg.Store, key: cfg.Key, clock: cfg.Now, rand: cfg.Rand, fingerprint: cfg.Fingerprint,
-		cluster: cfg.Cluster, changed: make(chan struct{}), gathered: &gathered{},
+		cluster: cfg.Cluster, changed: make(chan struct{}), gathered: &gathered{}, wearing: make(chan struct{}, 1),
 	}
 	if g.rand == nil {
 		g.rand = rand.Reader

@@ -167,6 +167,12 @@ func (l *LevelDB) Snapshot() (_ Snapshot, err error) {
 	return levelSnapshot{s}, nil
 }
 
+// Compact implements Compacting.
+func (l *LevelDB) Compact(r Range) (err error) {
+	defer guard(&err)
+	return mapErr(l.db.CompactRange(util.Range{Start: r.Start, Limit: r.End}))
+}
+
 // Close implements Store.
 func (l *LevelDB) Close() (err error) {
 	defer guard(&err)

@@ -183,11 +183,12 @@ func (m *mending) parcelAt(at loc, want BlockID) (*parcel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.p, m.g.excuse(at, b.p)
+	return b.p, m.g.moment.Load().purges.excuse(at, b.p)
 }
 
-// excuseID is excuse of a block that is found by its id.
-func (g *Graph) excuseID(p *parcel) error {
+// excuseAt is excuse by the purges of a moment, of a block that is found by its
+// id.
+func (g *Graph) excuseAt(m *moment, p *parcel) error {
 	g.findMu.RLock()
 	at, ok, err := findBlock(g.store, g.gathered, p.id)
 	g.findMu.RUnlock()
@@ -197,16 +198,18 @@ func (g *Graph) excuseID(p *parcel) error {
 	if err != nil {
 		return err
 	}
-	return g.excuse(at, p)
+	if err := m.purges.excuse(at, p); err == nil || g.moment.Load().purges.excuse(at, p) != nil {
+		return err
+	}
+	return fmt.Errorf("a value of block %s was purged meanwhile: try again", p.id)
 }
 
-// excuse is errAbsent if a payload of a block is not here and was not purged.
-func (g *Graph) excuse(at loc, p *parcel) error {
-	purges := g.moment.Load().purges
+// excuse is ErrAbsent if a payload of a block is not here and was not purged.
+func (ps *purges) excuse(at loc, p *parcel) error {
 	for i, rev := range p.revs {
 		at.index = uint32(i)
-		if id := p.block.Revisions[i]; p.isAbsent(i) && purges.of(rev.Key, id, at) == nil {
-			return fmt.Errorf("the value of revision %s: %w", id, errAbsent)
+		if id := p.block.Revisions[i]; p.isAbsent(i) && ps.of(rev.Key, id, at) == nil {
+			return fmt.Errorf("the value of revision %s: %w", id, ErrAbsent)
 		}
 	}
 	return nil
@@ -265,7 +268,7 @@ func (g *Graph) headsOf(p *parcel) error {
 		}
 		done[r.Key] = true
 		// What is damaged as well is mended next, or computed again by Rebuild.
-		if err := g.headsAgain(&b, r.Key); err != nil && !errors.Is(err, ErrCorrupt) {
+		if _, err := g.headsAgain(&b, r.Key); err != nil && !errors.Is(err, ErrCorrupt) {
 			return err
 		}
 	}

@@ -310,7 +310,7 @@ func (c *blockCache) wholeParcel(r Reader, stored Bundle, line uint32, seq uint6
 		}
 		at := loc{line, seq, uint32(i)}
 		load, err := c.loadPayload(r, at, loads[at], rev.Value, rev.Size, p.block.Revisions[i])
-		if errors.Is(err, errAbsent) {
+		if errors.Is(err, ErrAbsent) {
 			continue
 		}
 		if err != nil {

@@ -190,7 +190,7 @@ func (c *blockCache) unfold(r Reader, at loc, record []byte, size int64) (loaded
 	var chain []keptRecord
 	for {
 		l, k, err := c.step(r, at, record)
-		if len(chain) > 0 && errors.Is(err, errAbsent) {
+		if len(chain) > 0 && errors.Is(err, ErrAbsent) {
 			err = errBaseAbsent
 		}
 		if err != nil {
@@ -235,7 +235,7 @@ func (c *blockCache) step(r Reader, at loc, record []byte) (l loaded, k keptReco
 		return l, k, corrupt("%v", err)
 	}
 	if k.form == keptAbsent {
-		err = errAbsent
+		err = ErrAbsent
 	}
 	return l, k, err
 }
@@ -398,7 +398,7 @@ func (w *workspace) fillHeads(e *Entry) error {
 			continue
 		}
 		value, err := w.payload(h)
-		if errors.Is(err, errAbsent) {
+		if errors.Is(err, ErrAbsent) {
 			continue
 		}
 		if err != nil {
@@ -417,7 +417,7 @@ func (w *workspace) payload(h *Head) ([]byte, error) {
 	}
 	value := a.p.payloads[h.loc.index]
 	if value == nil && !h.Deleted {
-		return nil, errAbsent
+		return nil, ErrAbsent
 	}
 	return value, nil
 }

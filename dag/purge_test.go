@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -135,11 +137,11 @@ func TestPurgeKey(t *testing.T) {
 		}
 		return putTx(tx, "other", []byte("stays"))
 	})
-	if n, err := a.Unpurged("key"); n != 6 || err != nil {
+	if written, n, err := a.Unpurged("key"); !written || n != 6 || err != nil {
 		t.Errorf("%d values to purge, %v", n, err)
 	}
 	a.purge(t, "key")
-	if n, err := a.Unpurged("key"); n != 0 || err != nil {
+	if written, n, err := a.Unpurged("key"); !written || n != 0 || err != nil {
 		t.Errorf("%d values left to purge, %v", n, err)
 	}
 	a.pull(t, b)
@@ -309,4 +311,101 @@ func TestPurgeVoid(t *testing.T) {
 		t.Errorf("a reader purges: %v", err)
 	}
 	b.reads(t, "key", "value")
+	if written, n, err := b.Unpurged("nothing"); written || n != 0 || err != nil {
+		t.Errorf("a key that was never written: %v %d %v", written, n, err)
+	}
+}
+
+// TestPurgeOnDisk: once the store has been told to let go, no file of it has the
+// bytes of what was purged, be they in a journal or deep in its tables.
+func TestPurgeOnDisk(t *testing.T) {
+	for name, revisions := range map[string]int{"few": 3, "many": 200} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			store, err := dag.OpenLevelDB(dir, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := openNode(t, "a", store)
+			defer func() { a.Close() }()
+			if _, err := a.Found(t.Context(), dag.Member{Name: "a"}); err != nil {
+				t.Fatal(err)
+			}
+			r := rand.New(rand.NewPCG(1, 7))
+			var secrets [][]byte
+			write := func(i int) {
+				secret := fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64())
+				secrets = append(secrets, []byte(secret))
+				a.put(t, "key", strings.Repeat(lines(r, 1), i%3*20)+secret)
+				a.put(t, "beside", lines(r, 10)) // what stays, between
+			}
+			for i := range revisions {
+				write(i)
+			}
+			for _, tag := range []byte{'b', 'h'} {
+				if err := store.Compact(dag.Range{Start: []byte{tag}, End: []byte{tag + 1}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(revisions)
+			if left := inFiles(t, dir, secrets); left == 0 {
+				t.Fatal("the secrets are not there to begin with")
+			}
+			a.purge(t, "key")
+			select {
+			case <-a.Worn():
+			default:
+				t.Error("nothing says that the store is to let go")
+			}
+			if err := a.Compact(); err != nil {
+				t.Fatal(err)
+			}
+			a.reopenDisk(t, dir) // files that are not in use any more go in their own time, and now
+			if left := inFiles(t, dir, secrets); left > 0 {
+				t.Errorf("%d of %d secrets are still in the files", left, len(secrets))
+			}
+			a.check(t)
+		})
+	}
+}
+
+// reopenDisk closes a node and opens it again on its directory.
+func (n *node) reopenDisk(t *testing.T, dir string) {
+	t.Helper()
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store, err := dag.OpenLevelDB(dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.store = store
+	if err := n.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// inFiles counts the texts that stand in files of a directory.
+func inFiles(t *testing.T, dir string, texts [][]byte) (n int) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[int]bool{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, text := range texts {
+			found[i] = found[i] || bytes.Contains(data, text)
+		}
+	}
+	for _, is := range found {
+		if is {
+			n++
+		}
+	}
+	return n
 }

@@ -119,6 +119,8 @@ type Entry struct {
 	Author        Author
 	Time          time.Time
 	Message       string
+	// Purged is set if the value was purged; then Value is not there.
+	Purged *PurgeInfo
 	// Warning is one line that a person should see, as that a name is
 	// ambiguous; "" for none.
 	Warning string
@@ -157,6 +159,7 @@ type Base struct {
 	Author   Author
 	Time     time.Time
 	Fork     string
+	Purged   *PurgeInfo // nil unless the value was purged, and Value is not there
 }
 
 // Side is one of the values of a conflict.
@@ -171,6 +174,7 @@ type Side struct {
 	Author   Author
 	Time     time.Time
 	Fork     string
+	Purged   *PurgeInfo // nil unless the value was purged, and Value is not there
 }
 
 // PutRequest writes one key. At most one of Base, IfMatch, IfAbsent is set.
@@ -296,6 +300,8 @@ type LogEntry struct {
 	Zone     string // of the node, in the member list as it is now
 	Author   Author
 	Time     time.Time
+	// Purged is set if the value was purged; then Value is not there.
+	Purged *PurgeInfo
 	// Claimed is when the change was made where it was imported from; zero if it
 	// was made here.
 	Claimed time.Time
@@ -437,6 +443,7 @@ type Event struct {
 	Node     string
 	Author   Author
 	Time     time.Time
+	Purged   *PurgeInfo // nil unless the value was purged, and Value is not there
 }
 
 // Status is the answer of `status`.
@@ -670,6 +677,7 @@ type Service struct {
 	Merges        Merges
 	Pointers      Pointers
 	Resets        Resets
+	Purges        Purges
 	AncestorForks AncestorForks
 	Archives      Archives
 	Series        Series

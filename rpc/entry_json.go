@@ -40,7 +40,7 @@ func (e *Entry) appendJSON(b []byte) []byte {
 	if e.Warning != "" {
 		b = appendStringMember(b, "warning", e.Warning)
 	}
-	return append(b, '}')
+	return append(appendPurgedMember(b, "purged", e.Purged), '}')
 }
 
 // UnmarshalJSON reads the form of MarshalJSON.
@@ -64,6 +64,7 @@ func (e *Entry) UnmarshalJSON(data []byte) error {
 		Time          stamp            `json:"time"`
 		Message       string           `json:"message"`
 		Warning       string           `json:"warning"`
+		Purged        *PurgeInfo       `json:"purged"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read entry: %w", err)
@@ -71,7 +72,7 @@ func (e *Entry) UnmarshalJSON(data []byte) error {
 	*e = Entry{
 		Key: w.Key, Fork: w.Fork, Kind: w.Kind.is, Value: w.bytes(), Document: w.Document, Deleted: w.Deleted, Heads: w.Heads, Token: w.Token,
 		RevisionCount: w.RevisionCount, Conflict: w.Conflict, Conflicts: w.Conflicts, Revision: w.Revision.is,
-		Block: w.Block.is, Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Warning: w.Warning,
+		Block: w.Block.is, Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Warning: w.Warning, Purged: w.Purged,
 	}
 	return nil
 }
@@ -142,7 +143,7 @@ func (s *Side) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "author", string(s.Author))
 	b = appendTimeMember(b, "time", s.Time)
 	b = appendStringMember(b, "fork", s.Fork)
-	return append(b, '}')
+	return append(appendPurgedMember(b, "purged", s.Purged), '}')
 }
 
 // UnmarshalJSON reads the form of MarshalJSON.
@@ -158,6 +159,7 @@ func (s *Side) UnmarshalJSON(data []byte) error {
 		Author   Author       `json:"author"`
 		Time     stamp        `json:"time"`
 		Fork     string       `json:"fork"`
+		Purged   *PurgeInfo   `json:"purged"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read side: %w", err)
@@ -165,6 +167,7 @@ func (s *Side) UnmarshalJSON(data []byte) error {
 	*s = Side{
 		Letter: w.Letter, Value: w.bytes(), Deleted: w.Deleted, Served: w.Served, Kind: w.Kind.is,
 		Revision: w.Revision.is, Node: w.Node, Author: w.Author, Time: w.Time.Time, Fork: w.Fork,
+		Purged: w.Purged,
 	}
 	return nil
 }
@@ -181,7 +184,7 @@ func (c *Base) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "author", string(c.Author))
 	b = appendTimeMember(b, "time", c.Time)
 	b = appendStringMember(b, "fork", c.Fork)
-	return append(b, '}')
+	return append(appendPurgedMember(b, "purged", c.Purged), '}')
 }
 
 // UnmarshalJSON reads the form of MarshalJSON: a side without what only a side
@@ -193,7 +196,7 @@ func (c *Base) UnmarshalJSON(data []byte) error {
 	}
 	*c = Base{
 		Value: s.Value, Deleted: s.Deleted, Kind: s.Kind, Revision: s.Revision, Node: s.Node, Author: s.Author,
-		Time: s.Time, Fork: s.Fork,
+		Time: s.Time, Fork: s.Fork, Purged: s.Purged,
 	}
 	return nil
 }

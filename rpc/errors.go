@@ -33,6 +33,7 @@ const (
 	CodeDamaged   Code = "damaged"    // exit 1, 500: stored bytes fail their check
 	CodeBusy      Code = "busy"       // exit 1, 429
 	CodeMethod    Code = "method"     // exit 2, 405
+	CodePurged    Code = "purged"     // exit 1, 410: the value was purged
 	CodeNoDaemon  Code = "no_daemon"  // exit 9, 503: nobody answers, or is shutting down
 )
 
@@ -56,6 +57,7 @@ var codes = map[Code]struct{ exit, status int }{
 	CodeDamaged:   {1, http.StatusInternalServerError},
 	CodeBusy:      {1, http.StatusTooManyRequests},
 	CodeMethod:    {2, http.StatusMethodNotAllowed},
+	CodePurged:    {1, http.StatusGone},
 	CodeNoDaemon:  {9, http.StatusServiceUnavailable},
 }
 
@@ -114,6 +116,7 @@ var (
 	ErrGone      = &Error{Code: CodeGone}
 	ErrUnparsed  = &Error{Code: CodeUnparsed}
 	ErrDamaged   = &Error{Code: CodeDamaged}
+	ErrPurged    = &Error{Code: CodePurged}
 	ErrNoDaemon  = &Error{Code: CodeNoDaemon}
 )
 

@@ -54,7 +54,7 @@ func newFake() *fake {
 func (f *fake) service() Service {
 	return Service{
 		Values: f, Histories: f, Changes: f, Ancestry: f, Node: f,
-		Forks: f, Merges: f, Pointers: f, Resets: f, AncestorForks: f, Series: f, Elements: f, Blames: f, Policies: f,
+		Forks: f, Merges: f, Pointers: f, Resets: f, Purges: f, AncestorForks: f, Series: f, Elements: f, Blames: f, Policies: f,
 		Waits:   f,
 		Metrics: func(w io.Writer) error { _, err := io.WriteString(w, "crush_keys 1\n"); return err },
 	}
@@ -516,4 +516,19 @@ func (f *fake) Verify(_ context.Context, progress Progress) iter.Seq2[Fault, err
 			}
 		}
 	}
+}
+
+// Purge forgets the newest value of a key.
+func (f *fake) Purge(_ context.Context, r PurgeRequest) (Purged, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last = r
+	key := r.Key + r.Name
+	h, err := f.history(KeyRef{Key: key})
+	if err != nil || len(h) == 0 {
+		return Purged{}, &Error{Code: CodeNotFound, Message: "there is no " + key}
+	}
+	e := &h[len(h)-1]
+	e.Value, e.Purged = nil, &PurgeInfo{Block: dag.BlockID{9}, Node: "n1", Author: r.Author, Time: e.Time, Why: r.Message}
+	return Purged{Key: key, Values: 1, Block: dag.BlockID{9}}, nil
 }

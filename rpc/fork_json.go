@@ -125,7 +125,8 @@ func (d *Difference) appendJSON(b []byte) []byte {
 		}
 		b = append(b, ']')
 	}
-	return append(b, '}')
+	b = appendPurgedMember(b, "a_purged", d.PurgedA)
+	return append(appendPurgedMember(b, "b_purged", d.PurgedB), '}')
 }
 
 // UnmarshalJSON reads the form of MarshalJSON.
@@ -141,6 +142,9 @@ func (d *Difference) UnmarshalJSON(data []byte) error {
 		KindA  kindText      `json:"a_kind"`
 		KindB  kindText      `json:"b_kind"`
 		Fields []FieldChange `json:"fields"`
+
+		PurgedA *PurgeInfo `json:"a_purged"`
+		PurgedB *PurgeInfo `json:"b_purged"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read difference: %w", err)
@@ -148,7 +152,8 @@ func (d *Difference) UnmarshalJSON(data []byte) error {
 	*d = Difference{
 		Key: w.Key, Change: w.Change,
 		A: valueWire{w.A, w.ABase64}.bytes(), B: valueWire{w.B, w.BBase64}.bytes(), KindA: w.KindA.is, KindB: w.KindB.is,
-		Fields: w.Fields,
+		Fields:  w.Fields,
+		PurgedA: w.PurgedA, PurgedB: w.PurgedB,
 	}
 	return nil
 }

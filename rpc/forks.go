@@ -53,9 +53,11 @@ const (
 	OperationTag     = "tag"
 	OperationAlias   = "alias"
 	OperationMember  = "member"
+	OperationPurge   = "purge"
 )
 
-// Operation is what a block did to a fork, a tag, an alias or the member list.
+// Operation is what a block did to a fork, a tag, an alias or the member list, or
+// purged.
 // Forks are named as they are now.
 type Operation struct {
 	Kind string `json:"kind"`
@@ -78,6 +80,9 @@ type Operation struct {
 	Node dag.NodeID `json:"node,omitzero"`
 	Role string     `json:"role,omitempty"`
 	Zone string     `json:"zone,omitempty"`
+	// The keys and revisions that were purged.
+	PurgedKeys      []string         `json:"purged_keys,omitempty"`
+	PurgedRevisions []dag.RevisionID `json:"purged_revisions,omitempty"`
 }
 
 // KeyCount counts keys by what happened to them.
@@ -207,6 +212,8 @@ type Difference struct {
 	// Fields are where two documents differ. What stands behind the door may
 	// leave it nil: the door fills it.
 	Fields []FieldChange
+	// Who purged the values, if somebody did; then they are not there.
+	PurgedA, PurgedB *PurgeInfo
 }
 
 // UndoRequest writes again what the keys of a block had before it.

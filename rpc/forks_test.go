@@ -270,7 +270,7 @@ func TestClientDiffAndPick(t *testing.T) {
 		}
 		got = append(got, d)
 	}
-	if want := []Difference{{"both", "changed", []byte("1"), []byte{0xff}, crdt.Bytes, crdt.Bytes, nil}, {"gone", "deleted", []byte("x"), nil, crdt.Bytes, 0, nil}}; !reflect.DeepEqual(got, want) {
+	if want := []Difference{{Key: "both", Change: "changed", A: []byte("1"), B: []byte{0xff}, KindA: crdt.Bytes, KindB: crdt.Bytes}, {Key: "gone", Change: "deleted", A: []byte("x"), KindA: crdt.Bytes}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
 	for _, err := range c.Diff(ctx, DiffRequest{A: "default@2026-01-01T00:00:00Z", B: "nosuch", Key: "a/"}) {
@@ -481,7 +481,7 @@ func TestBadForkRequests(t *testing.T) {
 func TestOldService(t *testing.T) {
 	service := newFake().service()
 	service.Forks, service.Merges, service.Pointers, service.Resets, service.AncestorForks, service.Series = nil, nil, nil, nil, nil, nil
-	service.Elements, service.Blames, service.Policies = nil, nil, nil
+	service.Elements, service.Blames, service.Policies, service.Purges = nil, nil, nil, nil
 	h := NewHandler(HandlerConfig{Service: service})
 	tried := 0
 	for _, r := range routes() {

@@ -43,7 +43,13 @@ func TestJSONRoundTrips(t *testing.T) {
 	member := Operation{Kind: OperationMember, Name: "n", Gone: true, Cut: []dag.BlockID{{1}}, Node: dag.NodeID{1}, Role: "removed", Zone: "z"}
 	written := Written{Revision: testRev, Block: dag.BlockID{3}, Heads: []dag.RevisionID{testRev}, Token: "t", Conflict: true, Unchanged: true, Settled: 2, Sibling: true, Keys: 3}
 	peer := PeerStatus{Node: dag.NodeID{1}, Name: "p", Addresses: []string{"/ip4/127.0.0.1"}, ClockSkew: time.Second, LastSeen: testTime}
+	gone := &PurgeInfo{Block: dag.BlockID{1}, Node: "n", Author: "sam", Time: testTime, Why: "leaked"}
 	for name, v := range map[string]any{
+		"purged entry":   Entry{Purged: gone, Heads: []dag.RevisionID{}, Conflicts: []Conflict{{Sides: []Side{{Purged: gone}}, Base: &Base{Purged: gone}}}},
+		"purged line":    LogEntry{Parents: []dag.RevisionID{}, Purged: gone},
+		"purged event":   Event{Purged: gone},
+		"purged side":    Difference{Key: "k", Change: "changed", PurgedA: gone, B: []byte("x")},
+		"purge":          Purged{Key: "k", Revision: testRev, Values: 2, Block: dag.BlockID{3}},
 		"entry":          entry,
 		"empty value":    Entry{Value: []byte{}, Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},
 		"binary":         Entry{Value: []byte{0xff}, Heads: []dag.RevisionID{}, Conflicts: []Conflict{}},

@@ -44,7 +44,7 @@ func (e *LogEntry) appendJSON(b []byte) []byte {
 	if e.Operation != nil {
 		b = append(appendName(b, "operation"), mustJSON(e.Operation)...)
 	}
-	return append(b, '}')
+	return append(appendPurgedMember(b, "purged", e.Purged), '}')
 }
 
 // mustJSON encodes what has no value that JSON lacks.
@@ -80,6 +80,7 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 		Mark     string           `json:"mark"`
 		Op       *Operation       `json:"operation"`
 		Claimed  stamp            `json:"claimed"`
+		Purged   *PurgeInfo       `json:"purged"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read log entry: %w", err)
@@ -88,7 +89,7 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 		Revision: w.Revision.is, Block: w.Block.is, Parents: w.Parents, Key: w.Key, Fork: w.Fork, Kind: w.Kind.is,
 		Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Size: w.Size, Deleted: w.Deleted,
 		Head: w.Head, Value: w.bytes(), Cursor: w.Cursor, Zone: w.Zone, Before: w.Before, Newest: w.Newest, Mark: w.Mark, Operation: w.Op,
-		Claimed: w.Claimed.Time,
+		Claimed: w.Claimed.Time, Purged: w.Purged,
 	}
 	return nil
 }
@@ -111,7 +112,7 @@ func (e *Event) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "node", e.Node)
 	b = appendStringMember(b, "author", string(e.Author))
 	b = appendTimeMember(b, "time", e.Time)
-	return append(b, '}')
+	return append(appendPurgedMember(b, "purged", e.Purged), '}')
 }
 
 // UnmarshalJSON reads the form of MarshalJSON.
@@ -130,6 +131,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		Node     string       `json:"node"`
 		Author   Author       `json:"author"`
 		Time     stamp        `json:"time"`
+		Purged   *PurgeInfo   `json:"purged"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read event: %w", err)
@@ -137,6 +139,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	*e = Event{
 		Cursor: w.Cursor, Type: w.Type, Fork: w.Fork, Key: w.Key, Kind: w.Kind.is, Value: w.bytes(), Token: w.Token,
 		Revision: w.Revision.is, Block: w.Block.is, Last: w.Last, Node: w.Node, Author: w.Author, Time: w.Time.Time,
+		Purged: w.Purged,
 	}
 	return nil
 }

@@ -43,8 +43,8 @@ var (
 // routes is the table of the native API.
 func routes() []route {
 	return waitingRoutes(slices.Concat(
-		keyRoutes(), elementRoutes(), historyRoutes(), changeRoutes(), forkRoutes(), mergeRoutes(), pointerRoutes(), resetRoutes(), archiveRoutes(), seriesRoutes(),
-		policyRoutes(), nodeRoutes(),
+		keyRoutes(), elementRoutes(), historyRoutes(), changeRoutes(), forkRoutes(), mergeRoutes(), pointerRoutes(), resetRoutes(), purgeRoutes(), archiveRoutes(),
+		seriesRoutes(), policyRoutes(), nodeRoutes(),
 	))
 }
 

@@ -12,6 +12,7 @@ var (
 	pointersNoun = &noun{"tags and aliases", func(s *Service) any { return s.Pointers }}
 	resetsNoun   = &noun{"resets", func(s *Service) any { return s.Resets }}
 	archivesNoun = &noun{"archives", func(s *Service) any { return s.Archives }}
+	purgesNoun   = &noun{"purges", func(s *Service) any { return s.Purges }}
 	seriesNoun   = &noun{"series", func(s *Service) any { return s.Series }}
 	elementsNoun = &noun{"counters and sets", func(s *Service) any { return s.Elements }}
 	blamesNoun   = &noun{"blame", func(s *Service) any { return s.Blames }}

@@ -38,7 +38,7 @@ func TestEveryWriteWaits(t *testing.T) {
 		"batch": `{"files":[{"key":"b","value":"1"}]}`, "rollback": `{"key":"k","to":"` + first + `"}`,
 		"createFork": `{"name":"f"}`, "renameFork": `{"name":"f2"}`, "merge": `{"source":"default","into":"f2","on_conflict":"theirs"}`,
 		"mergeInto": `{"source":"default","on_conflict":"theirs"}`, "resolve": `{"key":"k","take":"a"}`, "pick": `{"revision":"` + first + `","into":"default"}`,
-		"tag": `{"name":"t"}`, "alias": `{"name":"a","fork":"f2"}`, "reset": `{"prefix":"","to":"` + first + `"}`, "undo": `{}`,
+		"tag": `{"name":"t"}`, "alias": `{"name":"a","fork":"f2"}`, "reset": `{"prefix":"","to":"` + first + `"}`, "undo": `{}`, "purge": `{"key":"k"}`,
 		"writeSeries": `{"source":"s","fork":"default","writes":[{"key":"k","value":"v"}]}`, "addMember": `{"node":"` + (dag.NodeID{5}).String() + `","name":"n5"}`,
 		"changeSet":    `{"add":["e"]}`,
 		"changePolicy": `{"policy":{"pattern":"a/**","sticky":true}}`,

@@ -185,16 +185,18 @@ func baseLine(b *rpc.Base, revisions *shortener) string {
 	if b == nil {
 		return "was  nothing that every side has seen"
 	}
-	return fmt.Sprintf("was  %s  %s  by %s, %s", revisions.short(b.Revision), valueOrDeleted(b.Kind, b.Value, b.Deleted),
+	return fmt.Sprintf("was  %s  %s  by %s, %s", revisions.short(b.Revision), valueText(b.Kind, b.Value, b.Deleted, b.Purged),
 		escape(writer(b.Node, b.Author)), age(time.Since(b.Time)))
 }
 
-// valueOrDeleted shows a value on one line: one of a document that has no line
+// valueText shows a value on one line, or says why there is none: one of a document that has no line
 // ends as it stands, so that a string is told from a number.
-func valueOrDeleted(kind fmt.Stringer, value []byte, deleted bool) string {
+func valueText(kind fmt.Stringer, value []byte, deleted bool, purged *rpc.PurgeInfo) string {
 	switch {
 	case deleted:
 		return "deleted"
+	case purged != nil:
+		return escape(purged.String())
 	case isDocument(kind.String()) && isText(value) && !bytes.ContainsRune(value, '\n'):
 		return shorten(string(value), "")
 	}
@@ -204,7 +206,7 @@ func valueOrDeleted(kind fmt.Stringer, value []byte, deleted bool) string {
 // sideLine is one side of a conflict: its letter and value, where, when and by
 // whom it was written.
 func sideLine(s rpc.Side, revisions *shortener) string {
-	line := fmt.Sprintf("%-2s %s  %s", escape(s.Letter), revisions.short(s.Revision), valueOrDeleted(s.Kind, s.Value, s.Deleted))
+	line := fmt.Sprintf("%-2s %s  %s", escape(s.Letter), revisions.short(s.Revision), valueText(s.Kind, s.Value, s.Deleted, s.Purged))
 	if s.Fork != "" {
 		line += "  on " + escape(s.Fork)
 	}

@@ -62,6 +62,17 @@ func (p *program) printDifference(d rpc.Difference, a, b string) {
 		p.printDiff(fieldDiff(forkSide(a, d.Key, d.A), forkSide(b, d.Key, d.B), d.Fields))
 		return
 	}
+	if d.PurgedA != nil || d.PurgedB != nil {
+		for _, side := range []struct {
+			fork   string
+			purged *rpc.PurgeInfo
+		}{{a, d.PurgedA}, {b, d.PurgedB}} {
+			if side.purged != nil {
+				p.printf("%s: %s; in %s %s\n", escape(d.Key), escape(d.Change), escape(side.fork), escape(side.purged.String()))
+			}
+		}
+		return
+	}
 	if !isText(d.A) || !isText(d.B) {
 		p.printf("%s: values that are not text differ: %s in %s, %s in %s\n", escape(d.Key),
 			sizeOrAbsent(d.A), escape(a), sizeOrAbsent(d.B), escape(b))

@@ -31,8 +31,8 @@ inverse of apply. The path of the file is the key without PREFIX/. Files that ha
 the value already are left alone, as are files of other names.
 
 Nothing is written outside DIR. A key that cannot be a path, or that is a file
-where another key needs a directory, is named on stderr; the others are still
-written, and the exit code is 1.`,
+where another key needs a directory, or whose value was purged, is named on stderr;
+the others are still written, and the exit code is 1.`,
 		Example: `  crush export backup.car
   crush export - | gzip > backup.car.gz
   crush export --dir backup
@@ -98,6 +98,11 @@ func (p *program) export(cmd *cobra.Command, dir, prefix string) error {
 	for e, err := range door.List(ctx, rpc.ListRequest{Fork: p.flags.fork, Prefix: prefix, Values: true}) {
 		if err != nil {
 			return err
+		}
+		if e.Purged != nil {
+			out.Refused = append(out.Refused, refusedKey{e.Key, e.Purged.String()})
+			p.warn("%s is not exported: %s", e.Key, e.Purged)
+			continue
 		}
 		p.warnRead(e)
 		changed, err := w.write(strings.TrimPrefix(e.Key, prefix), e.Value)

@@ -38,6 +38,9 @@ anything else in the notation of the kind. If nothing does, exit 5.
 -r prints all keys below PREFIX/, one line each: key, tab, value, with control
 characters written as \n, \t, \x00.
 
+A value that was purged is not printed: who purged it, when and why is said on
+stderr, and the exit code is 1.
+
 --after waits until this node has a block, as the answer of a write on another
 node names it: what is printed is then not older than that write. If it has not
 come by the end of --timeout, exit 7.
@@ -138,18 +141,29 @@ func (p *program) getTree(cmd *cobra.Command, prefix string, f *getFlags) error 
 		ctx, cancel = context.WithCancel(cmd.Context())
 	}
 	defer cancel()
-	conflicts := 0
+	conflicts, purged := 0, 0
 	entries := door.List(ctx, rpc.ListRequest{
 		Fork: p.flags.fork, Prefix: prefix, At: timeOrRef(f.at), AfterBlock: f.after, Within: p.limit(), Values: true,
 	})
+	entries = countedIf(entries, func(e rpc.Entry) bool { return e.Purged != nil }, &purged)
 	err = printList(p, countedIf(entries, func(e rpc.Entry) bool { return e.Conflict }, &conflicts), func(e rpc.Entry) {
 		p.warnRead(e)
-		p.printf("%s\t%s\n", escape(e.Key), escape(string(e.Value)))
+		if e.Purged == nil {
+			p.printf("%s\t%s\n", escape(e.Key), escape(string(e.Value)))
+		}
 	})
+	if err == nil && purged > 0 {
+		return purgedError(purged)
+	}
 	if err == nil && f.strict && conflicts > 0 {
 		return conflictError(conflicts)
 	}
 	return err
+}
+
+// purgedError says that not all values that were asked for are there.
+func purgedError(n int) error {
+	return &rpc.Error{Code: rpc.CodePurged, Message: "the values of " + count(n, "key") + " were purged"}
 }
 
 func conflictError(n int) error {
@@ -158,6 +172,9 @@ func conflictError(n int) error {
 
 // warnRead says what a person should know of an answer: one line.
 func (p *program) warnRead(e rpc.Entry) {
+	if e.Purged != nil {
+		p.warn("%s has no value here: %s", e.Key, e.Purged)
+	}
 	switch {
 	case e.Conflict:
 		p.warn("%s", conflictLine(e))

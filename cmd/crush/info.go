@@ -87,7 +87,7 @@ func (p *program) printConflict(c rpc.Conflict, short *shortener) {
 			served = ", served"
 		}
 		p.printf("  %-2s %s  %s  %s%s: %s\n", escape(s.Letter), short.short(s.Revision), when(s.Time),
-			escape(writer(s.Node, s.Author)), served, valueOrDeleted(s.Kind, s.Value, s.Deleted))
+			escape(writer(s.Node, s.Author)), served, valueText(s.Kind, s.Value, s.Deleted, s.Purged))
 	}
 }
 

@@ -304,6 +304,9 @@ func written(e rpc.LogEntry) string {
 	if e.Mark != "" {
 		what += "  " + escape(e.Mark)
 	}
+	if e.Purged != nil {
+		what += "  " + escape(e.Purged.String())
+	}
 	return what
 }
 

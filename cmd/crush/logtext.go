@@ -86,6 +86,8 @@ func sentence(o *rpc.Operation) string {
 		return "pointed the alias " + o.Name + " at " + o.Fork
 	case rpc.OperationMember:
 		return memberSentence(o)
+	case rpc.OperationPurge:
+		return purgeSentence(o)
 	}
 	return o.Kind // of a newer daemon
 }
@@ -147,6 +149,14 @@ func limits(f *rpc.Filter) string {
 		out += ", without " + strings.Join(not, " ")
 	}
 	return out
+}
+
+func purgeSentence(o *rpc.Operation) string {
+	what := slices.Clone(o.PurgedKeys)
+	for _, id := range o.PurgedRevisions {
+		what = append(what, "revision "+id.Short())
+	}
+	return "purged " + strings.Join(what, ", ")
 }
 
 func memberSentence(o *rpc.Operation) string {

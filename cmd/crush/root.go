@@ -134,7 +134,7 @@ revision of every key. "crush daemon" runs one; every other verb talks to it.`,
 		p.aliasCommand(), p.applyCommand(), p.benchCommand(), p.blameCommand(), p.completionCommand(), p.configCommand(), p.conflictsCommand(),
 		p.daemonCommand(), p.delCommand(), p.diffCommand(), p.editCommand(), p.exportCommand(), p.forkCommand(), p.getCommand(),
 		p.idCommand(), p.importCommand(), p.incrCommand(), p.infoCommand(), p.joinCommand(), p.logCommand(), p.lsCommand(), p.memberCommand(),
-		p.mergeCommand(), p.peersCommand(), p.pickCommand(), p.policyCommand(), p.promoteCommand(), p.putCommand(), p.resolveCommand(),
+		p.mergeCommand(), p.peersCommand(), p.pickCommand(), p.policyCommand(), p.promoteCommand(), p.purgeCommand(), p.putCommand(), p.resolveCommand(),
 		p.rollbackCommand(), p.setCommand(), p.showCommand(), p.snapshotCommand(), p.statusCommand(), p.tagCommand(), p.undoCommand(), p.verifyCommand(),
 		p.versionCommand(), p.watchCommand(),
 	)

@@ -140,7 +140,7 @@ func TestHelp(t *testing.T) {
 		"", " alias", " alias log", " alias ls", " alias rm", " alias set", " apply", " bench", " blame", " completion", " config", " conflicts", " daemon",
 		" del", " diff", " edit", " export", " fork", " fork create", " fork ls", " fork rename", " fork restore", " fork rm",
 		" fork show", " get", " id", " import", " incr", " info", " join", " log", " ls", " member", " member add", " member ls", " member rm", " merge", " peers", " pick",
-		" policy", " policy ls", " policy rm", " policy set", " promote", " put", " resolve", " rollback", " set", " set add", " set ls", " set rm", " show", " snapshot", " snapshot restore", " snapshot save", " snapshot status", " status", " tag", " tag ls", " tag rm", " undo", " verify",
+		" policy", " policy ls", " policy rm", " policy set", " promote", " purge", " put", " resolve", " rollback", " set", " set add", " set ls", " set rm", " show", " snapshot", " snapshot restore", " snapshot save", " snapshot status", " status", " tag", " tag ls", " tag rm", " undo", " verify",
 		" version", " watch",
 	}
 	if !slices.Equal(names, want) {
@@ -211,6 +211,9 @@ func TestUsageErrors(t *testing.T) {
 		"ls -o raw":                           "text, json or jsonl",
 		"ls --json -o jsonl":                  "contradict",
 		"del -r app":                          "did you mean app/",
+		"purge":                               "argument is missing",
+		"purge k":                             "-m WHY",
+		"purge k --key k -m x":                "not two of them",
 		"rollback k":                          "--to",
 		"apply":                               "-f DIR",
 		"apply -f d --prune":                  "--all",

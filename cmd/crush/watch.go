@@ -138,7 +138,7 @@ func (p *program) deliver(ctx context.Context, e rpc.Event, command []string) er
 func (p *program) printEvent(e rpc.Event) {
 	what := ""
 	if e.Type == "put" {
-		what = "  " + preview(e.Value)
+		what = "  " + valueText(e.Kind, e.Value, false, e.Purged)
 	}
 	p.printf("%s  %-8s  %s  %s%s\n", when(e.Time), escape(e.Type), escape(e.Key), escape(writer(e.Node, e.Author)), what)
 }
