@@ -58,10 +58,6 @@ func (p *program) diffForks(ctx context.Context, door *rpc.Client, args []string
 
 // printDifference prints how one key differs between two forks.
 func (p *program) printDifference(d rpc.Difference, a, b string) {
-	if len(d.Fields) > 0 {
-		p.printDiff(fieldDiff(forkSide(a, d.Key, d.A), forkSide(b, d.Key, d.B), d.Fields))
-		return
-	}
 	if d.PurgedA != nil || d.PurgedB != nil {
 		for _, side := range []struct {
 			fork   string
@@ -71,6 +67,10 @@ func (p *program) printDifference(d rpc.Difference, a, b string) {
 				p.printf("%s: %s; in %s %s\n", escape(d.Key), escape(d.Change), escape(side.fork), escape(side.purged.String()))
 			}
 		}
+		return
+	}
+	if len(d.Fields) > 0 {
+		p.printDiff(fieldDiff(forkSide(a, d.Key, d.A), forkSide(b, d.Key, d.B), d.Fields))
 		return
 	}
 	if !isText(d.A) || !isText(d.B) {
