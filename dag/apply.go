@@ -32,7 +32,7 @@ func (g *Graph) Found(ctx context.Context, self Member) (Receipt, error) {
 		return Receipt{}, fmt.Errorf("found a cluster: %s", why)
 	}
 	b.p.block.Ops = append(b.p.block.Ops, NewOp(GenesisOp{Name: self.Name}), NewOp(founder))
-	line, err := b.finish(g)
+	line, err := b.finish(g, true)
 	if err != nil {
 		return Receipt{}, err
 	}

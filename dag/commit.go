@@ -15,7 +15,8 @@ type Receipt struct {
 	Block     BlockID
 	Revisions []RevisionID // in the order of the Tx's Puts; none: nothing was written
 	// Bundle is the block, to be announced to peers. Of the commits that share
-	// a block, one gets it.
+	// a block, one gets it, and none of a block that has no signature of its own:
+	// a later one of the same batch vouches for it, and is news of both.
 	Bundle Bundle
 }
 
@@ -254,7 +255,8 @@ func (g *Graph) commitBatch(group []*waiter) (n int, err error) {
 	w := g.newWorkspace(now)
 	g.takeHints(w, group)
 	line := g.mine
-	for size := 0; n < len(group) && size < batchMax && len(w.applied) < batchMost; {
+	var last *building
+	for size, open := 0, 0; n < len(group) && size < batchMax && len(w.applied) < batchMost; {
 		b, err := g.newBuilding(w, line, now)
 		if err != nil {
 			return 0, err
@@ -264,13 +266,21 @@ func (g *Graph) commitBatch(group []*waiter) (n int, err error) {
 		if len(b.p.revs)+len(b.p.block.Ops) == b.start {
 			break // nobody put anything
 		}
-		if line, err = b.finish(g); err != nil {
+		signs := !b.continues(group[n:]) || open > chunkGoal || len(w.applied)+1 == batchMost
+		if line, err = b.finish(g, signs); err != nil {
 			return 0, err
 		}
-		size += len(w.applied[len(w.applied)-1].rec.bundle)
+		last = b
+		size += len(b.applied().rec.bundle)
+		if open += b.size - blockRoom; signs {
+			open = 0
+		}
 	}
-	if len(w.applied) == 0 {
+	if last == nil {
 		return n, nil
+	}
+	if last.p.sig == nil { // what was to follow on it did not
+		last.signAgain(g)
 	}
 	if err := g.write(w); err != nil {
 		return 0, err

@@ -29,6 +29,31 @@ func TestCommitEach(t *testing.T) {
 	n.wroteEach(t, rs, many)
 }
 
+// TestCommitEachLarge signs more often where blocks are large: peers are sent
+// chunks of some size, which end at signatures.
+func TestCommitEachLarge(t *testing.T) {
+	n := foundNode(t, "a")
+	value := make([]byte, 100<<10)
+	steps := counting(20, -1, nil)
+	for i := range steps {
+		steps[i].Fn = func(tx *dag.Tx) error { return putTx(tx, fmt.Sprint(i), value) }
+	}
+	rs, err := n.CommitEach(t.Context(), steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := 0
+	for i, r := range rs {
+		if open++; len(r.Bundle) > 0 {
+			open = 0
+		}
+		if open > 4 || i == len(rs)-1 && open > 0 {
+			t.Errorf("%d blocks up to %d of %d KiB each have no signature", open, i, len(value)>>10)
+		}
+	}
+	n.check(t)
+}
+
 // TestCommitEachFails stops at the change that fails, and keeps those before.
 func TestCommitEachFails(t *testing.T) {
 	bad := errors.New("bad")
@@ -138,11 +163,27 @@ func (n *node) wroteEach(t *testing.T, rs []dag.Receipt, want int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a.Block.Note == nil || a.Block.Note.Message != fmt.Sprint(i) || len(a.Block.Revisions) != 1 || len(r.Bundle) == 0 {
+		if a.Block.Note == nil || a.Block.Note.Message != fmt.Sprint(i) || len(a.Block.Revisions) != 1 {
 			t.Errorf("the block of change %d holds %d revisions, and the note %v", i, len(a.Block.Revisions), a.Block.Note)
+		}
+		last := i == want-1 || i%64 == 63
+		if a.Signed != last || (len(r.Bundle) > 0) != last {
+			t.Errorf("change %d of %d: signed %v, its bundle has %d bytes", i, want, a.Signed, len(r.Bundle))
+		}
+		if len(r.Bundle) == 0 {
+			continue
+		}
+		if h, err := dag.ReadHeader(r.Bundle); err != nil || h.ID != r.Block || !h.Signed {
+			t.Errorf("change %d: the bundle is %+v, %v", i, h, err)
 		}
 	}
 	if len(blocks) != want {
 		t.Errorf("%d changes stand in %d blocks", want, len(blocks))
 	}
+	peer := openNode(t, "peer", dagtest.NewMem())
+	peer.pull(t, n)
+	if peer.Digest() != n.Digest() {
+		t.Error("a peer does not take all of it")
+	}
+	peer.check(t)
 }

@@ -167,11 +167,12 @@ func (b *building) accept(wt *waiter, tx *Tx) {
 	wt.receipt.Revisions = tx.ids
 }
 
-// finish signs the block and applies it to the workspace. It returns the line
-// that the block is on.
-func (b *building) finish(g *Graph) (line uint32, err error) {
-	b.p.id = b.p.block.ID()
-	b.p.sig = g.key.signBlock(b.p.id)
+// finish signs the block, unless one that follows in the same batch vouches for
+// it, and applies it to the workspace. It returns the line that the block is on.
+func (b *building) finish(g *Graph, signs bool) (line uint32, err error) {
+	if b.p.id = b.p.block.ID(); signs {
+		b.p.sig = g.key.signBlock(b.p.id)
+	}
 	voids := b.w.state.void
 	if err := b.w.apply(b.p); err != nil {
 		return 0, fmt.Errorf("apply own block: %w", err)
@@ -182,15 +183,41 @@ func (b *building) finish(g *Graph) (line uint32, err error) {
 	for _, wt := range b.waiters {
 		wt.receipt.Block = b.p.id
 	}
-	if len(b.waiters) > 0 {
-		b.waiters[0].receipt.Bundle = b.bundle()
+	if signs {
+		b.announce()
 	}
 	return b.w.placed[b.p.id].line, nil
 }
 
+// announce gives one of the commits the block.
+func (b *building) announce() {
+	if len(b.waiters) > 0 {
+		b.waiters[0].receipt.Bundle = b.bundle()
+	}
+}
+
+// applied is the block as it was applied; nothing was since.
+func (b *building) applied() *applying { return b.w.applied[len(b.w.applied)-1] }
+
+// continues reports whether the next commit follows on one of the block in a
+// CommitEach: then its block vouches for this one, in the same batch.
+func (b *building) continues(next []*waiter) bool {
+	return len(next) > 0 && next[0].after != nil && slices.Contains(b.waiters, next[0].after)
+}
+
+// signAgain signs the block that was finished last, without a signature, and
+// writes it so.
+func (b *building) signAgain(g *Graph) {
+	b.p.sig = g.key.signBlock(b.p.id)
+	a := b.applied()
+	a.rec.bundle = b.p.encode(a.kept)
+	b.w.batch.Put(blockKey(a.past.line, a.past.seq), a.rec.encode())
+	b.announce()
+}
+
 // bundle returns the block as it goes to peers.
 func (b *building) bundle() Bundle {
-	last := b.w.applied[len(b.w.applied)-1]
+	last := b.applied()
 	if slices.ContainsFunc(last.kept, func(k kept) bool { return k.record != nil }) {
 		return b.p.encode(nil)
 	}
