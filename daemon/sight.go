@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"slices"
+
 	"crush/crdt"
 	"crush/dag"
 )
@@ -78,6 +80,10 @@ func (r *Replica) lookBy(from reader, e *dag.Entry) (*sight, error) {
 	behind := &past{r: r, from: from, e: e, source: v.Source, known: map[crdt.RevisionID]*dag.Change{}}
 	v.History = behind
 	s := &sight{e, v.View(), r, from}
+	if s.Opaque && slices.ContainsFunc(e.Heads, func(h dag.Head) bool { return r.graph.PurgedHead(e.Key, &h) }) {
+		// What was purged is not understood, and need not be.
+		s.Opaque = slices.ContainsFunc(e.Heads, func(h dag.Head) bool { return !h.Deleted && !crdt.Kind(h.Kind).Known() })
+	}
 	return s, behind.err
 }
 

@@ -177,6 +177,23 @@ func (g *Graph) explain(at loc, err error) error {
 	return err
 }
 
+// explain does that for a head of the batch or of the store.
+func (w *workspace) explain(h *Head, absent error) error {
+	p := (*parcel)(nil)
+	if a, ok := w.blocks[loc{line: h.loc.line, seq: h.loc.seq}]; ok {
+		p = a.p
+	} else if _, stored, err := w.decoded.load(w.store, h.loc.line, h.loc.seq); err == nil {
+		p = stored
+	}
+	if p == nil || int(h.loc.index) >= len(p.revs) {
+		return absent
+	}
+	if e := w.purges.of(p.revs[h.loc.index].Key, h.ID, h.loc); e != nil {
+		return &PurgedError{h.ID, e.what}
+	}
+	return absent
+}
+
 // applyPurge takes a purge over. Payloads go when the batch is on disk.
 func (w *workspace) applyPurge(a *applying, index uint32, op Op) (void string) {
 	body, err := decodeOp[PurgeOp](op)

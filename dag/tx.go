@@ -266,7 +266,8 @@ func (tx *Tx) stored(k entryKey) (*Entry, error) {
 	return tx.b.w.stored(k)
 }
 
-// Payload returns the payload of a head that Entry gave. Its hash is checked.
+// Payload returns the payload of a head that Entry gave. Its hash is checked. One
+// that was purged is a *PurgedError.
 func (tx *Tx) Payload(h *Head) ([]byte, error) {
 	if h.loc == (loc{}) {
 		if i := slices.Index(tx.b.p.block.Revisions, h.ID); i >= 0 {
@@ -276,7 +277,11 @@ func (tx *Tx) Payload(h *Head) ([]byte, error) {
 			return tx.loads[i], nil
 		}
 	}
-	return tx.b.w.payload(h)
+	value, err := tx.b.w.payload(h)
+	if errors.Is(err, ErrAbsent) {
+		err = tx.b.w.explain(h, err)
+	}
+	return value, err
 }
 
 // Put adds a revision. Its parents must be visible on its fork.
