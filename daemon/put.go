@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -136,9 +137,9 @@ func (s *sight) edit(parents []dag.RevisionID, path crdt.Path, value *[]byte, ki
 			return nil, err
 		}
 	}
-	of := s.Kind
-	if !isDocument(of) {
-		of = crdt.JSON
+	of, err := s.documentKind(kind)
+	if err != nil {
+		return nil, err
 	}
 	return s.drafted(parents, mark, func(x crdt.Context) (crdt.Draft, error) {
 		if d != nil {
@@ -163,15 +164,31 @@ func (s *sight) leads(d *crdt.Document, path crdt.Path) error {
 	return nil
 }
 
+// documentKind is the kind of the document that a path of the key leads into:
+// what it has, or else the wanted one, that of a policy, or json.
+func (s *sight) documentKind(want crdt.Kind) (crdt.Kind, error) {
+	if isDocument(s.Kind) {
+		return s.Kind, nil
+	}
+	if isDocument(want) {
+		return want, nil
+	}
+	p, err := s.r.policiesBy(s.from, s.Fork)
+	if err != nil {
+		return 0, err
+	}
+	if k := p.kind(s.Key); isDocument(k) {
+		return k, nil
+	}
+	return crdt.JSON, nil
+}
+
 // fragment reads a value that is to stand at a path of the key: in the notation
 // of its kind, or, if kind is text, as a string.
 func (s *sight) fragment(value []byte, path crdt.Path, kind crdt.Kind) (*crdt.Document, error) {
-	of := s.Kind
-	if !isDocument(of) {
-		of = crdt.JSON
-		if isDocument(kind) {
-			of = kind
-		}
+	of, err := s.documentKind(kind)
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case len(value) > dag.MaxValue:
@@ -180,11 +197,13 @@ func (s *sight) fragment(value []byte, path crdt.Path, kind crdt.Kind) (*crdt.Do
 		if err := crdt.ValidText(value); err != nil {
 			return nil, unparsed(s.Key, err)
 		}
-		text, err := json.Marshal(string(value))
-		if err != nil {
+		var text bytes.Buffer
+		quote := json.NewEncoder(&text)
+		quote.SetEscapeHTML(false) // the spelling is kept
+		if err := quote.Encode(string(value)); err != nil {
 			return nil, err
 		}
-		value, of = text, crdt.JSON
+		value, of = text.Bytes(), crdt.JSON
 	case !kind.IsZero() && kind != of:
 		return nil, failure(rpc.CodeInvalid, "%q is of kind %s: a value at a path of it is %s, or text for a string", s.Key, of, of)
 	}
