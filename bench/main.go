@@ -14,6 +14,7 @@
 //	go run . join      a new node gets a long history: speed, memory, what an interruption costs
 //	go run . catchup   a node that was away gets what it missed, over a line with a delay: go-ds-crdt, two daemons
 //	go run . disk      bytes on disk a revision of configs with one changed line, by kind of record: etcd, crush's replica
+//	go run . documents what a document costs beside bytes, and with many conflicts, elements and heads: crush alone
 //
 // README.md holds the numbers and the machine they were measured on.
 package main
@@ -29,20 +30,21 @@ import (
 )
 
 var commands = map[string]func(ctx context.Context, args []string) error{
-	"puts":    puts,
-	"gets":    gets,
-	"library": library,
-	"heads":   heads,
-	"loop":    loop,
-	"idle":    idle,
-	"forks":   forks,
-	"merge":   merge,
-	"hop":     hopping,
-	"pair":    pairing,
-	"join":    joining,
-	"catchup": catchup,
-	"disk":    disk,
-	"plot":    plot,
+	"puts":      puts,
+	"gets":      gets,
+	"library":   library,
+	"heads":     heads,
+	"loop":      loop,
+	"idle":      idle,
+	"forks":     forks,
+	"merge":     merge,
+	"hop":       hopping,
+	"pair":      pairing,
+	"join":      joining,
+	"catchup":   catchup,
+	"disk":      disk,
+	"documents": documents,
+	"plot":      plot,
 
 	// Contestants that bench starts as processes of their own.
 	serveEmpty: runEmpty,
@@ -53,7 +55,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run . puts|gets|library|heads|loop|idle|forks|merge|hop|pair|join|catchup|disk|plot [-h]")
+		fmt.Fprintln(os.Stderr, "usage: go run . puts|gets|library|heads|loop|idle|forks|merge|hop|pair|join|catchup|disk|documents|plot [-h]")
 		os.Exit(2)
 	}
 	err := commands[os.Args[1]](ctx, os.Args[2:])

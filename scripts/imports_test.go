@@ -67,6 +67,13 @@ var arrows = map[string]map[string]string{
 		"github.com/spf13/cobra":             "the command line",
 		"golang.org/x/sync/errgroup":         "the clients of crush bench",
 	},
+	"scripts/replay": {
+		"crdt":      "the kinds of files, and the line merge",
+		"dag":       "the longest value",
+		"daemon":    "the replica that merges",
+		"gitstream": "the history whose merges are done again",
+		"rpc":       "requests as the command line makes them",
+	},
 }
 
 func TestImports(t *testing.T) {
