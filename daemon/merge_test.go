@@ -22,11 +22,20 @@ func newLab(t *testing.T, name string) *lab { return newLabOf(t, name, false) }
 
 func newLabOf(t *testing.T, name string, unfounded bool) *lab {
 	t.Helper()
+	return openLab(t, ReplicaConfig{Store: dagtest.NewMem(), Unfounded: unfounded, Key: keyNamed(name), Name: name, Now: newClock()})
+}
+
+func keyNamed(name string) dag.NodeKey { return dag.NewNodeKey(dag.SumOf([]byte(name))) }
+
+// newClock is a clock that moves by a millisecond whenever it is read.
+func newClock() func() time.Time {
 	var tick int64
-	r, err := OpenReplica(t.Context(), ReplicaConfig{
-		Store: dagtest.NewMem(), Unfounded: unfounded, Key: dag.NewNodeKey(dag.SumOf([]byte(name))), Name: name,
-		Now: func() time.Time { tick++; return time.UnixMilli(1_700_000_000_000 + tick) },
-	})
+	return func() time.Time { tick++; return time.UnixMilli(1_700_000_000_000 + tick) }
+}
+
+func openLab(t *testing.T, c ReplicaConfig) *lab {
+	t.Helper()
+	r, err := OpenReplica(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"crush/dag"
+	"crush/dag/dagtest"
 	"crush/rpc"
 )
 
@@ -32,10 +33,12 @@ func meet(a, b *lab) {
 	b.pull(a)
 }
 
-// pair makes two labs of one cluster.
+// pair makes two labs of one cluster, with one clock.
 func pair(t *testing.T) (a, b *lab) {
 	t.Helper()
-	a, b = newLab(t, "a"), newLabOf(t, "b", true)
+	now := newClock()
+	a = openLab(t, ReplicaConfig{Store: dagtest.NewMem(), Key: keyNamed("a"), Name: "a", Now: now})
+	b = openLab(t, ReplicaConfig{Store: dagtest.NewMem(), Unfounded: true, Key: keyNamed("b"), Name: "b", Now: now})
 	_, err := a.commit(t.Context(), rpc.Claim{}, func(tx *dag.Tx) error {
 		return tx.Op(dag.NewOp(dag.MemberOp{Node: b.Graph().Node(), Role: dag.RoleWriter, Name: "b"}))
 	})
