@@ -43,26 +43,32 @@ func (s *sight) draftOn(parents []dag.RevisionID, c *content, mark dag.Mark) (*d
 // drafted is the revision that the rules of crdt make for a writer who has
 // read parents; nil if there is nothing to write.
 func (s *sight) drafted(parents []dag.RevisionID, mark dag.Mark, rule func(crdt.Context) (crdt.Draft, error)) (*dag.Draft, error) {
+	d, empty, err := s.spelled(parents, mark, rule)
+	if empty || err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// spelled is drafted also where only the spelling would change; empty says so.
+func (s *sight) spelled(parents []dag.RevisionID, mark dag.Mark, rule func(crdt.Context) (crdt.Draft, error)) (out *dag.Draft, empty bool, err error) {
 	read, err := s.as(parents)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	x, err := read.context()
-	if err != nil && !isGone(err) {
-		return nil, err
+	if err != nil {
+		return nil, false, err
 	}
 	d, err := rule(x)
-	switch {
-	case err != nil:
-		return nil, unparsed(s.Key, err)
-	case d.Empty:
-		return nil, nil
+	if err != nil {
+		return nil, false, unparsed(s.Key, err)
 	}
 	if d.Open {
 		mark |= dag.MarkOpen
 	}
-	out := &dag.Draft{Fork: s.Fork, Key: s.Key, Parents: parents, Kind: uint64(d.Kind), Deleted: d.Deleted, Payload: d.Payload, Mark: mark}
-	return out, s.checkDraft(&d)
+	out = &dag.Draft{Fork: s.Fork, Key: s.Key, Parents: parents, Kind: uint64(d.Kind), Deleted: d.Deleted, Payload: d.Payload, Mark: mark}
+	return out, d.Empty, s.checkDraft(&d)
 }
 
 // as is the key as a writer sees it who has read these revisions.

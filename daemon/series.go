@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -359,7 +361,19 @@ func (w *seriesWork) draft(tx *dag.Tx, on dag.ForkID, want *rpc.SeriesWrite) (*d
 		}
 		c.deleted, c.value = false, want.Value
 	}
-	d, change, err := s.change(&c, dag.MarkNone)
+	write := s.change
+	if isDocument(c.kind) && !c.deleted {
+		write = s.exactly
+	}
+	d, change, err := write(&c, dag.MarkNone)
+	if rpc.CodeOf(err) == rpc.CodeUnparsed && isDocument(c.kind) {
+		// History is what it is: this one was no document.
+		w.receipt.Unparsed++
+		if c.kind = crdt.Text; crdt.ValidText(c.value) != nil {
+			c.kind = crdt.Bytes
+		}
+		d, change, err = s.change(&c, dag.MarkNone)
+	}
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -371,6 +385,21 @@ func (w *seriesWork) draft(tx *dag.Tx, on dag.ForkID, want *rpc.SeriesWrite) (*d
 		w.receipt.Written++
 	}
 	return d, change, nil
+}
+
+// exactly is change to the bytes of a document: what differs in its spelling
+// alone is written too.
+func (s *sight) exactly(c *content, mark dag.Mark) (*dag.Draft, string, error) {
+	now, err := s.content()
+	if err != nil || s.settled() && now.kind == c.kind && !now.deleted && bytes.Equal(now.value, c.value) {
+		return nil, "", err
+	}
+	lists, err := s.lists()
+	if err != nil {
+		return nil, "", err
+	}
+	d, _, err := s.spelled(s.parents(), mark, func(x crdt.Context) (crdt.Draft, error) { return x.Put(c.kind, c.value, lists) })
+	return d, "changed", err
 }
 
 // writeLargeStep writes a change that does not fit a block.
@@ -416,5 +445,6 @@ func (r *Replica) writeLargeStep(ctx context.Context, ch *rpc.SeriesChange, c rp
 	}
 	return rpc.SeriesReceipt{
 		Block: rec.Block, Fork: f.ID, Written: written, Deleted: len(done) - written, Equal: len(large.keys) - len(done),
+		Unparsed: w.receipt.Unparsed,
 	}, nil
 }

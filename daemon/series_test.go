@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -250,4 +251,42 @@ func TestSeriesAnnounced(t *testing.T) {
 	if err != nil || len(told) != 1 || !bytes.Equal(told[0], want) {
 		t.Errorf("%d announcements, %v", len(told), err)
 	}
+}
+
+// TestSeriesOfDocuments: a history is kept byte for byte, also where only a
+// comment changes, and where a value is no document for a while.
+func TestSeriesOfDocuments(t *testing.T) {
+	l := newLab(t, "a")
+	id, _ := l.openSeries("s/")
+	values := []string{"a: 1\n", "a: 1 # one\n", "a: [\n", "a: 2\n", "\xff"}
+	var changes []rpc.SeriesChange
+	for i, v := range append(values, values[len(values)-1]) {
+		w := wants("k", v)
+		w.Kind = crdt.YAML
+		changes = append(changes, rpc.SeriesChange{Source: fmt.Sprintf("s/%d", i), Fork: "default", Writes: []rpc.SeriesWrite{w}})
+	}
+	unparsed := 0
+	for i, r := range l.series(id, changes...) {
+		unparsed += r.Unparsed
+		if wrote := i < len(values); r.Written == 1 != wrote {
+			t.Errorf("change %d: %+v", i, r)
+		}
+	}
+	if unparsed != 3 {
+		t.Errorf("%d values are said not to parse, want 3: two, and one of them again", unparsed)
+	}
+	var got []string
+	var kinds []crdt.Kind
+	for e, err := range l.Log(t.Context(), rpc.LogRequest{KeyRef: rpc.KeyRef{Key: "k"}, Values: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, kinds = append(got, string(e.Value)), append(kinds, e.Kind)
+	}
+	slices.Reverse(got)
+	slices.Reverse(kinds)
+	if !slices.Equal(got, values) || !slices.Equal(kinds, []crdt.Kind{crdt.YAML, crdt.YAML, crdt.Text, crdt.YAML, crdt.Bytes}) {
+		t.Errorf("the history is %q of kinds %v", got, kinds)
+	}
+	l.clean()
 }

@@ -21,9 +21,11 @@ func ParseKindRule(text string) (r KindRule, err error) {
 		return r, invalid(quote(text) + ": want PATTERN=KIND, as **.md=text")
 	}
 	r.Pattern = text[:i]
-	r.Kind, err = crdt.ParseKind(text[i+1:])
-	if err != nil || r.Kind != crdt.Bytes && r.Kind != crdt.Text {
-		return r, invalid(quote(text) + ": the kind must be bytes or text")
+	r.Kind, _ = crdt.ParseKind(text[i+1:])
+	switch r.Kind {
+	case crdt.Bytes, crdt.Text, crdt.JSON, crdt.YAML:
+	default:
+		return r, invalid(quote(text) + ": the kind must be bytes, text, json or yaml")
 	}
 	return r, nil
 }

@@ -57,7 +57,7 @@ func schemaExamples() map[string][]any {
 
 		"SeriesEntry":    {SeriesEntry{Series: "s", Source: "s", Live: true}},
 		"SeriesChange":   {exampleChange(SeriesWrite{Value: text}), exampleChange(SeriesWrite{Value: raw}), exampleChange(SeriesWrite{Deleted: true})},
-		"SeriesReceipts": {seriesReceipts{[]SeriesReceipt{{}}}},
+		"SeriesReceipts": {seriesReceipts{[]SeriesReceipt{{Unparsed: 1}}}},
 
 		"Policy":       {policy},
 		"PolicyChange": {PolicyRequest{Policy: policy, Remove: true}},

@@ -123,6 +123,9 @@ type SeriesReceipt struct {
 	Fork  dag.ForkID  // that the change was about; zero for none
 	// Written and Deleted count revisions; Equal the keys that were as wanted.
 	Written, Deleted, Equal int
+	// Unparsed counts the values, of those written, that were to be a json or
+	// yaml and do not parse: they are text, or bytes if they are not that either.
+	Unparsed int
 }
 
 type seriesReceiptWire struct {
@@ -131,18 +134,20 @@ type seriesReceiptWire struct {
 	Written int       `json:"written"`
 	Deleted int       `json:"deleted"`
 	Equal   int       `json:"equal"`
+
+	Unparsed int `json:"unparsed,omitempty"`
 }
 
 // MarshalJSON implements json.Marshaler.
 func (r SeriesReceipt) MarshalJSON() ([]byte, error) {
-	return json.Marshal(seriesReceiptWire{blockText{r.Block}, forkText{r.Fork}, r.Written, r.Deleted, r.Equal})
+	return json.Marshal(seriesReceiptWire{blockText{r.Block}, forkText{r.Fork}, r.Written, r.Deleted, r.Equal, r.Unparsed})
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (r *SeriesReceipt) UnmarshalJSON(data []byte) error {
 	var w seriesReceiptWire
 	err := json.Unmarshal(data, &w)
-	*r = SeriesReceipt{w.Block.is, w.Fork.is, w.Written, w.Deleted, w.Equal}
+	*r = SeriesReceipt{w.Block.is, w.Fork.is, w.Written, w.Deleted, w.Equal, w.Unparsed}
 	return err
 }
 

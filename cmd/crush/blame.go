@@ -56,7 +56,7 @@ func blameLine(l *rpc.BlameLine, short *shortener) string {
 	said := fmt.Sprintf("%s  %s  %s  ", short.short(l.Revision), when(l.Time), escape(writer(l.Node, l.Author)))
 	switch {
 	case l.Path != "":
-		return said + escape(string(l.Path)) + ": " + escape(string(l.Value))
+		return said + escape(string(l.Path)) + ": " + shorten(string(l.Value), "")
 	case l.Line > 0:
 		return said + fmt.Sprintf("%d: ", l.Line) + escape(string(l.Value))
 	}

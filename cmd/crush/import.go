@@ -76,7 +76,7 @@ func (f *gitFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.from, "git-stream", "", "the `FILE` that git fast-export wrote, or standard input: -")
 	fl.StringVar(&f.into, "into", "default", "the `FORK` that gets the main ref")
 	fl.StringVar(&f.ref, "ref", "", "the main `REF` (default: main, master, or the only one)")
-	fl.StringArrayVar(&f.types, "type", nil, "`PATTERN=KIND`, bytes or text, of the keys that match; can be given again, the first that matches holds")
+	fl.StringArrayVar(&f.types, "type", nil, "`PATTERN=KIND`, bytes, text, json or yaml, of the keys that match; can be given again, the first that matches holds")
 	fl.BoolVar(&f.skipLarge, "skip-large", false, "leave values over the limit of 4 MiB out: the key is then not there")
 	fl.String("wait", "", "return when `N` other nodes, or one in each of the zones (zones), have it on disk (else exit 10)")
 }

@@ -153,7 +153,8 @@ type imported struct {
 	Forks      int          `json:"forks"` // made; those of merged lines are removed again
 	Removed    int          `json:"removed"`
 	Tags       int          `json:"tags"`
-	Equal      int          `json:"equal"` // values that were there already
+	Equal      int          `json:"equal"`    // values that were there already
+	Unparsed   int          `json:"unparsed"` // values that were to be a json or yaml, and are none
 	Submodules int          `json:"submodules"`
 	Large      []largeValue `json:"large"` // left out
 	Notices    []string     `json:"notices"`
@@ -184,6 +185,7 @@ func (p *program) printImported(r *imported) {
 		{r.Before, "imported before: %s\n", "commit"},
 		{r.Empty, "without a change: %s\n", "commit"},
 		{r.Equal, "there already: %s\n", "value"},
+		{r.Unparsed, "that do not parse, and are text or bytes: %s\n", "value"},
 		{r.Submodules, "of submodules, left out: %s\n", "change"},
 		{len(r.Large), "over the limit, left out: %s\n", "value"},
 	} {
@@ -509,6 +511,7 @@ func (w *gitWriter) land() error {
 func (w *gitWriter) keep(s *gitstream.Step, r rpc.SeriesReceipt) {
 	w.done.Revisions += r.Written
 	w.done.Deletes += r.Deleted
+	w.done.Unparsed += r.Unparsed
 	w.done.Removed += len(s.Remove)
 	switch s.Kind {
 	case gitstream.StepFork:
