@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"crush/crdt"
 	"crush/dag"
@@ -329,4 +330,41 @@ func TestTrickyClone(t *testing.T) {
 	meet(a.lab, b.lab)
 	a.shows("3")
 	b.shows("3")
+}
+
+// TestTrickyWeeksOffline: a site that was cut off for a month, with a clock that
+// was set forth, or back, comes back with what it changed; of what others have
+// changed it takes nothing back, and what both have is told.
+func TestTrickyWeeksOffline(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, wrong := range []time.Duration{0, -365 * day, 365 * day} {
+		now := time.UnixMilli(1_700_000_000_000)
+		a, b := pairAt(t, func() time.Time { now = now.Add(time.Millisecond); return now })
+		d, site := hand{a, ""}, hand{b, ""}
+		d.json(`{"image":"v1","door":"shut","level":1,"limit":10}`)
+		meet(a, b)
+		now = now.Add(wrong)
+		site.edit("/level", "2")
+		site.edit("/limit", "20")
+		now = now.Add(-wrong)
+		for i := range 30 {
+			now = now.Add(day)
+			d.edit("/image", fmt.Sprintf(`"v%d"`, 2+i))
+		}
+		d.edit("/limit", "15")
+		now = now.Add(wrong)
+		site.edit("/door", `"open"`)
+		meet(a, b)
+		sides := "15 > 20" // a tie, which the clock decides
+		if wrong > 0 {
+			sides = "20 > 15"
+		}
+		for _, h := range []hand{d, site} {
+			h.shows(`{"image":"v31","door":"open","level":2,"limit":` + sides[:2] + `}; value at /limit: ` + sides)
+		}
+		now = now.Add(-2 * wrong) // whatever the clock says, who has seen both decides
+		d.edit("/limit", "17")
+		meet(a, b)
+		site.shows(`{"image":"v31","door":"open","level":2,"limit":17}`)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"crush/dag"
 	"crush/dag/dagtest"
@@ -36,7 +37,11 @@ func meet(a, b *lab) {
 // pair makes two labs of one cluster, with one clock.
 func pair(t *testing.T) (a, b *lab) {
 	t.Helper()
-	now := newClock()
+	return pairAt(t, newClock())
+}
+
+func pairAt(t *testing.T, now func() time.Time) (a, b *lab) {
+	t.Helper()
 	a = openLab(t, ReplicaConfig{Store: dagtest.NewMem(), Key: keyNamed("a"), Name: "a", Now: now})
 	b = openLab(t, ReplicaConfig{Store: dagtest.NewMem(), Unfounded: true, Key: keyNamed("b"), Name: "b", Now: now})
 	_, err := a.commit(t.Context(), rpc.Claim{}, func(tx *dag.Tx) error {
