@@ -13,7 +13,47 @@ import (
 )
 
 // finder finds the base of a conflict on a fork; ok is false if there is none.
-type finder func(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (base dag.Change, ok bool, err error)
+type finder func(f dag.Fork, e *dag.Entry, c *crdt.Conflict, m *documentMemory) (base dag.Change, ok bool, err error)
+
+// documentMemory keeps what was read of documents, while the conflicts of a key
+// are described one by one: there can be as many as the document has fields.
+type documentMemory struct {
+	r        *Replica
+	payloads map[dag.RevisionID]payloadRead
+	written  map[dag.RevisionID]*crdt.Document
+	paths    map[dag.RevisionID][]crdt.Path
+}
+
+type payloadRead struct {
+	payload []byte
+	err     error
+}
+
+func (r *Replica) documentMemory() *documentMemory {
+	return &documentMemory{r, map[dag.RevisionID]payloadRead{}, map[dag.RevisionID]*crdt.Document{}, map[dag.RevisionID][]crdt.Path{}}
+}
+
+// payload is that of a revision.
+func (m *documentMemory) payload(c *dag.Change) ([]byte, error) {
+	p, ok := m.payloads[c.ID]
+	if !ok {
+		p.payload, p.err = m.r.graph.ChangePayload(c)
+		m.payloads[c.ID] = p
+	}
+	return p.payload, p.err
+}
+
+// document is what documentAsWritten returns.
+func (m *documentMemory) document(c *dag.Change) (*crdt.Document, error) {
+	if d, ok := m.written[c.ID]; ok {
+		return d, nil
+	}
+	d, err := m.r.documentAsWritten(c)
+	if err == nil {
+		m.written[c.ID] = d
+	}
+	return d, err
+}
 
 // conflicts describes the conflicts of a view with the values of their sides.
 func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, error) {
@@ -30,6 +70,7 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 		heads[e.Heads[i].ID] = i
 	}
 	var out []rpc.Conflict
+	m := r.documentMemory()
 	for i := range k.Conflicts {
 		c := &k.Conflicts[i]
 		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path.String(), Kind: string(c.Kind)}
@@ -41,15 +82,15 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 			} else if *change, err = r.graph.Revision(dag.RevisionID(s.Revision)); err != nil {
 				return nil, outward(err)
 			}
-			side, err := r.side(f, change, c.Path, s)
+			side, err := m.side(f, change, c.Path, s)
 			if err != nil {
 				return nil, outward(err)
 			}
 			d.Sides = append(d.Sides, side)
 		}
-		base, ok, err := find(f, e, c)
+		base, ok, err := find(f, e, c, m)
 		if err == nil && ok {
-			d.Base, err = r.base(&base, c.Path)
+			d.Base, err = m.base(&base, c.Path)
 		}
 		if err != nil {
 			return nil, outward(err)
@@ -62,7 +103,8 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 	return out, nil
 }
 
-func (r *Replica) side(f dag.Fork, c *dag.Change, path crdt.Path, s *crdt.Side) (rpc.Side, error) {
+func (m *documentMemory) side(f dag.Fork, c *dag.Change, path crdt.Path, s *crdt.Side) (rpc.Side, error) {
+	r := m.r
 	out := rpc.Side{
 		Letter: s.Letter, Deleted: s.Deleted, Served: s.Rank == 0, Revision: dag.RevisionID(s.Revision), Fork: f.Name,
 		Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author), Time: timeOf(c.Revision.Time),
@@ -70,13 +112,16 @@ func (r *Replica) side(f dag.Fork, c *dag.Change, path crdt.Path, s *crdt.Side) 
 	if on, ok := r.graph.ForkOf(c.Revision.Fork); ok && on.Name != "" {
 		out.Fork = on.Name
 	}
-	payload, err := r.graph.ChangePayload(c)
+	payload, err := m.payload(c)
 	if _, out.Purged, err = r.shown(content{}, err); err != nil {
 		return out, err
 	}
 	if out.Purged != nil {
 		out.Kind = crdt.Kind(c.Revision.Kind)
 		return out, nil
+	}
+	if path != crdt.Root {
+		payload = nil // the text of the whole does not say how a part is spelled
 	}
 	out.Value, out.Kind, err = sideValue(s, payload)
 	if path != crdt.Root {
@@ -86,8 +131,8 @@ func (r *Replica) side(f dag.Fork, c *dag.Change, path crdt.Path, s *crdt.Side) 
 }
 
 // base describes what the sides of a conflict at a path had in common.
-func (r *Replica) base(c *dag.Change, path crdt.Path) (*rpc.Base, error) {
-	rev := c.Revision
+func (m *documentMemory) base(c *dag.Change, path crdt.Path) (*rpc.Base, error) {
+	r, rev := m.r, c.Revision
 	out := &rpc.Base{
 		Deleted: rev.Deleted, Kind: crdt.Kind(rev.Kind), Revision: c.ID, Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author),
 		Time: timeOf(rev.Time), Fork: r.forkLabel(rev.Fork),
@@ -99,7 +144,7 @@ func (r *Replica) base(c *dag.Change, path crdt.Path) (*rpc.Base, error) {
 	if err != nil || path == crdt.Root || value.deleted {
 		return out, err
 	}
-	d, err := r.documentAsWritten(c)
+	d, err := m.document(c)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +207,7 @@ const (
 // onBoth finds the base of a conflict that a merge would make: the newest
 // revision that both forks show.
 func (r *Replica) onBoth(src dag.Fork) finder {
-	return func(dst dag.Fork, e *dag.Entry, conflict *crdt.Conflict) (dag.Change, bool, error) {
+	return func(dst dag.Fork, e *dag.Entry, conflict *crdt.Conflict, m *documentMemory) (dag.Change, bool, error) {
 		n := 0
 		for c, err := range r.graph.History(context.Background(), src.ID, e.Key, dag.HistoryCursor{}) {
 			if n++; err != nil || n > baseSteps {
@@ -170,7 +215,7 @@ func (r *Replica) onBoth(src dag.Fork) finder {
 			}
 			ok, err := r.graph.Visible(dst.ID, &c)
 			if ok && err == nil {
-				ok, err = r.wroteAt(&c, conflict.Path)
+				ok, err = m.wroteAt(&c, conflict.Path)
 			}
 			if ok || err != nil {
 				return c, ok, err
@@ -182,24 +227,28 @@ func (r *Replica) onBoth(src dag.Fork) finder {
 
 // wroteAt reports whether a revision changed what stands at a path: of a
 // document another may have done so, and this one has only what its author saw.
-func (r *Replica) wroteAt(c *dag.Change, path crdt.Path) (bool, error) {
+func (m *documentMemory) wroteAt(c *dag.Change, path crdt.Path) (bool, error) {
 	if path == crdt.Root || c.Revision.Deleted || !isDocument(crdt.Kind(c.Revision.Kind)) {
 		return true, nil
 	}
-	payload, err := r.graph.ChangePayload(c)
-	if err != nil {
-		return false, err
+	paths, ok := m.paths[c.ID]
+	if !ok {
+		payload, err := m.payload(c)
+		if err != nil {
+			return false, err
+		}
+		d, err := crdt.DecodeDocument(payload)
+		if paths = d.Paths; err != nil {
+			paths = []crdt.Path{crdt.Root} // it is read as one value
+		}
+		m.paths[c.ID] = paths
 	}
-	d, err := crdt.DecodeDocument(payload)
-	if err != nil {
-		return true, nil // it is read as one value, at the root
-	}
-	return slices.ContainsFunc(d.Paths, func(p crdt.Path) bool { return p.Within(path) || path.Within(p) }), nil
+	return slices.ContainsFunc(paths, func(p crdt.Path) bool { return p.Within(path) || path.Within(p) }), nil
 }
 
 // seenByAll finds the base of an open conflict: the newest revision that every
 // side has seen, of those that wrote there.
-func (r *Replica) seenByAll(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (dag.Change, bool, error) {
+func (r *Replica) seenByAll(f dag.Fork, e *dag.Entry, c *crdt.Conflict, m *documentMemory) (dag.Change, bool, error) {
 	if len(c.Sides) > baseSides {
 		return dag.Change{}, false, nil
 	}
@@ -222,7 +271,7 @@ func (r *Replica) seenByAll(f dag.Fork, e *dag.Entry, c *crdt.Conflict) (dag.Cha
 			continue
 		}
 		if !slices.Contains(by, false) {
-			if ok, err := r.wroteAt(&ch, c.Path); ok || err != nil {
+			if ok, err := m.wroteAt(&ch, c.Path); ok || err != nil {
 				return ch, ok, err
 			}
 		}
