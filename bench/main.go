@@ -13,6 +13,8 @@
 //	go run . pair      writes on one of two nodes until both have them: go-ds-crdt, two daemons, without the socket
 //	go run . join      a new node gets a long history: speed, memory, what an interruption costs
 //	go run . catchup   a node that was away gets what it missed, over a line with a delay: go-ds-crdt, two daemons
+//	go run . clone     a new node, and a clone, gets a Git history: Git, two daemons
+//	go run . all       all of these in turn, each with the flags given, which all of them must have: -rounds, -dir, -report, -crush
 //	go run . disk      bytes on disk a revision of configs with one changed line, by kind of record: etcd, crush's replica
 //	go run . documents what a document costs beside bytes, and with many conflicts, elements and heads: crush alone
 //
@@ -26,8 +28,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
+
+// measuring are the commands that measure, in the order of all.
+var measuring = []string{"puts", "gets", "library", "heads", "loop", "idle", "forks", "merge", "hop", "pair", "join", "catchup", "clone", "disk", "documents"}
 
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"puts":      puts,
@@ -42,6 +48,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"pair":      pairing,
 	"join":      joining,
 	"catchup":   catchup,
+	"clone":     cloning,
 	"disk":      disk,
 	"documents": documents,
 	"plot":      plot,
@@ -54,13 +61,34 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: go run . puts|gets|library|heads|loop|idle|forks|merge|hop|pair|join|catchup|disk|documents|plot [-h]")
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil && os.Args[1] != "all" {
+		fmt.Fprintf(os.Stderr, "usage: go run . all|%s|plot [-h]\n", strings.Join(measuring, "|"))
 		os.Exit(2)
 	}
-	err := commands[os.Args[1]](ctx, os.Args[2:])
+	run := commands[os.Args[1]]
+	if run == nil {
+		run = all
+	}
+	err := run(ctx, os.Args[2:])
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// all runs every command that measures, one after another. One that fails does not keep the others from running.
+func all(ctx context.Context, args []string) error {
+	var failed []error
+	for _, name := range measuring {
+		fmt.Printf("== %s\n", name)
+		err := commands[name](ctx, args)
+		if errors.Is(err, flag.ErrHelp) || ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", name, err)
+			failed = append(failed, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return errors.Join(failed...)
 }

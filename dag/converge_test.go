@@ -243,7 +243,7 @@ func (w *world) putRandom(a *actor, tx *dag.Tx) error {
 			var old []byte
 			if len(e.Heads) > 0 {
 				old, err = tx.Payload(&e.Heads[w.r.IntN(len(e.Heads))])
-				if err != nil && !(errors.Is(err, dag.ErrCorrupt) && len(w.purges) > 0) {
+				if err != nil && !isPurged(err) && !(errors.Is(err, dag.ErrAbsent) && len(w.purges) > 0) {
 					return err
 				}
 			}
