@@ -101,5 +101,3 @@ func (r *Replica) Elements(_ context.Context, k rpc.KeyRef) ([]string, error) {
 	}
 	return elements, nil
 }
-
-var ()

@@ -2,11 +2,12 @@ package daemon
 
 import (
 	"context"
-	"crush/crdt"
 	"errors"
 	"iter"
 	"slices"
 	"strings"
+
+	"crush/crdt"
 
 	"crush/dag"
 	"crush/rpc"
