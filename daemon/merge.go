@@ -280,7 +280,21 @@ func (r *Replica) difference(key string, a dag.Fork, aCut dag.Cut, b dag.Fork, b
 	if !now.Absent() {
 		d.KindB = now.Kind
 	}
+	if err == nil && isDocument(d.KindA) && isDocument(d.KindB) {
+		d.Fields, err = compare(was, now)
+	}
 	return d, true, err
+}
+
+// compare tells where two documents differ; elements of keyed lists are told
+// apart.
+func compare(was, now *sight) ([]rpc.FieldChange, error) {
+	a, err := was.document()
+	if err != nil {
+		return nil, err
+	}
+	b, err := now.document()
+	return rpc.CompareDocuments(a, b), err
 }
 
 // Pick implements rpc.Merges.

@@ -26,16 +26,20 @@ func (c *FieldChange) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// CompareFields returns where two values that are json or yaml differ, in order
-// of the paths; ok is false if one of them is not, or does not parse. What
-// differs only in its spelling, its order or its comments is the same. Lists are
-// compared as a whole.
+// CompareFields is CompareDocuments of two values; ok is false if one of them is
+// no json or yaml, or does not parse. Lists are compared as a whole.
 func CompareFields(kindA crdt.Kind, a []byte, kindB crdt.Kind, b []byte) (changes []FieldChange, ok bool) {
 	was, okA := documentOf(kindA, a)
 	now, okB := documentOf(kindB, b)
 	if !okA || !okB {
 		return nil, false
 	}
+	return CompareDocuments(was, now), true
+}
+
+// CompareDocuments returns where two documents differ, in order of the paths.
+// What differs only in its spelling, its order or its comments is the same.
+func CompareDocuments(was, now *crdt.Document) (changes []FieldChange) {
 	// Both sequences ascend: the earlier path of the two comes first.
 	type field struct {
 		path crdt.Path
@@ -64,7 +68,7 @@ func CompareFields(kindA crdt.Kind, a []byte, kindB crdt.Kind, b []byte) (change
 	for _, f := range old {
 		gone(f)
 	}
-	return changes, true
+	return changes
 }
 
 func documentOf(kind crdt.Kind, text []byte) (*crdt.Document, bool) {

@@ -210,7 +210,7 @@ type Difference struct {
 	// KindA and KindB are zero if not there.
 	KindA, KindB crdt.Kind
 	// Fields are where two documents differ. What stands behind the door may
-	// leave it nil: the door fills it.
+	// leave it nil: the door fills it, and compares lists as a whole.
 	Fields []FieldChange
 	// Who purged the values, if somebody did; then they are not there.
 	PurgedA, PurgedB *PurgeInfo
