@@ -37,6 +37,9 @@ func (c *Client) Put(ctx context.Context, r PutRequest) (Written, error) {
 	if r.Kind != 0 {
 		req.header[headerKind] = []string{r.Kind.String()}
 	}
+	if r.Otherwise != 0 {
+		req.setQuery("otherwise", r.Otherwise.String())
+	}
 	req.setQuery("path", string(r.Path))
 	req.setFlag("create_fork", r.CreateFork)
 	return answer[Written](ctx, c, req)

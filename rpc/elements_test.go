@@ -46,6 +46,20 @@ func TestClientPaths(t *testing.T) {
 	}
 }
 
+func TestOtherwise(t *testing.T) {
+	r := serve(t, nil)
+	if _, err := r.client.Put(t.Context(), PutRequest{KeyRef: KeyRef{Key: "k"}, Value: []byte("1"), Otherwise: crdt.YAML}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.fake.last.(PutRequest); got.Otherwise != crdt.YAML || got.Kind != 0 {
+		t.Errorf("got %+v", got)
+	}
+	h := NewHandler(HandlerConfig{Service: r.fake.service()})
+	for _, bad := range []string{"", "thing", "kind-77"} {
+		want(t, call(h, "PUT", "/api/v1/forks/default/kv/k?otherwise="+bad, nil), 400, "otherwise is")
+	}
+}
+
 func TestPaths(t *testing.T) {
 	f := newFake()
 	h := NewHandler(HandlerConfig{Service: f.service()})

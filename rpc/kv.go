@@ -113,6 +113,10 @@ func (x *exchange) putKV() error {
 	if err != nil {
 		return err
 	}
+	otherwise, err := x.otherwise()
+	if err != nil {
+		return err
+	}
 	create, err := x.flag("create_fork")
 	if err != nil {
 		return err
@@ -126,7 +130,7 @@ func (x *exchange) putKV() error {
 		return err
 	}
 	written, err := x.Service.Values.Put(x.r.Context(), PutRequest{
-		KeyRef: x.keyRef(), Claim: claim, Value: value, Kind: kind, Path: path,
+		KeyRef: x.keyRef(), Claim: claim, Value: value, Kind: kind, Otherwise: otherwise, Path: path,
 		Base: when.base, IfMatch: when.match, IfAbsent: when.absent, CreateFork: create,
 	})
 	if err != nil {

@@ -285,14 +285,26 @@ var contentKinds = map[string]crdt.Kind{
 // kind is the declared kind of a written value; zero for none.
 func (x *exchange) kind() (crdt.Kind, error) {
 	if v := x.header(headerKind); v != "" {
-		k, err := crdt.ParseKind(v)
-		if err != nil || !k.Known() {
-			return 0, invalid(headerKind + " is " + quote(v) + ", want bytes, text, json, yaml, counter or set")
-		}
-		return k, nil
+		return parseKind(headerKind, v)
 	}
 	media, _, _ := strings.Cut(x.header("Content-Type"), ";")
 	return contentKinds[strings.ToLower(strings.TrimSpace(media))], nil
+}
+
+func parseKind(name, text string) (crdt.Kind, error) {
+	k, err := crdt.ParseKind(text)
+	if err != nil || !k.Known() {
+		return 0, invalid(name + " is " + quote(text) + ", want bytes, text, json, yaml, counter or set")
+	}
+	return k, nil
+}
+
+// otherwise is the kind that a key gets which has none; zero for none.
+func (x *exchange) otherwise() (crdt.Kind, error) {
+	if !x.query.Has("otherwise") {
+		return 0, nil
+	}
+	return parseKind("otherwise", x.query.Get("otherwise"))
 }
 
 // contentOf is the content type of a value.

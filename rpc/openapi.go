@@ -30,6 +30,7 @@ var parameters = map[string]string{
 	"limit":       "The most elements; 1,000 if not given (lines: all), at most 10,000.",
 	"meta":        "true: leave values out.",
 	"node":        "Only revisions of this node.",
+	"otherwise":   "The kind, as in Crush-Kind, of a key that has none and that no policy has one for; bytes if not given.",
 	"path":        "A place in a json or yaml: / and the name of a member for each step down, in which ~1 stands for / and ~0 for ~; [ID] is an element of a keyed list. / is all of it.",
 	"plan":        "true: only say what would be written.",
 	"prefix":      "Only keys that begin with it.",

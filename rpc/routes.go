@@ -58,7 +58,7 @@ func keyRoutes() []route {
 		{
 			method: "PUT", pattern: forkPath + "/kv/{key...}", id: "put", serve: (*exchange).putKV,
 			summary: "Writes a value; the body is its bytes. If-Match and If-None-Match: * decide on this node. With path, only what stands there in a json or yaml: the body is in the notation of the kind, or, as text/plain, a string as such. 422 with line and column if it does not parse.",
-			query:   []string{"create_fork", "path"}, headers: append([]string{headerKind, "If-None-Match"}, condHeaders...),
+			query:   []string{"create_fork", "otherwise", "path"}, headers: append([]string{headerKind, "If-None-Match"}, condHeaders...),
 			body: contentBytes, answers: jsonAnswer, schema: "Written",
 		},
 		{

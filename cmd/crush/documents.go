@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -52,19 +50,6 @@ func isDocument(kind string) bool { return kind == "json" || kind == "yaml" }
 
 // extensions are the kinds that the names of files say.
 var extensions = map[string]string{".json": "json", ".yaml": "yaml", ".yml": "yaml"}
-
-// kindOfFile gives a key that is not there the kind that the file's name says.
-func kindOfFile(ctx context.Context, door *rpc.Client, r *rpc.PutRequest, file string) error {
-	kind := extensions[strings.ToLower(filepath.Ext(file))]
-	if kind == "" {
-		return nil
-	}
-	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: r.KeyRef, Meta: true, Bare: true})
-	if err != nil || !e.Deleted {
-		return err
-	}
-	return setKind(&r.Kind, kind)
-}
 
 // place names a key, or a place in its value, for people.
 func place(key, path string) string {

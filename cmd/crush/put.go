@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,8 +29,8 @@ or yaml that changes nothing writes nothing.
 VALUE is taken literally, without a newline. --file takes the bytes of a file;
 --file - those of standard input. A value that starts with - goes behind --.
 
-A key keeps its kind. A new one is of the kind that --type says, or the FILE's
-extension if that is .json, .yaml or .yml, else bytes. Writes of a json or yaml
+A key keeps its kind. A new one is of the kind that --type says, or a policy, or
+the FILE's extension if that is .json, .yaml or .yml, else bytes. Writes of a json or yaml
 that change different fields merge by themselves; one that does not parse is
 refused with its line and column.
 
@@ -81,6 +83,9 @@ func (p *program) put(cmd *cobra.Command, args []string, f *putFlags) error {
 	if err == nil {
 		err = setPath(&r.Path, f.path)
 	}
+	if err == nil {
+		err = setKind(&r.Otherwise, extensions[strings.ToLower(filepath.Ext(f.file))])
+	}
 	if err != nil {
 		return err
 	}
@@ -93,11 +98,6 @@ func (p *program) put(cmd *cobra.Command, args []string, f *putFlags) error {
 	}
 	ctx, cancel := p.bounded(cmd.Context())
 	defer cancel()
-	if f.kind == "" && f.path == "" {
-		if err := kindOfFile(ctx, door, &r, f.file); err != nil {
-			return err
-		}
-	}
 	w, err := door.Put(ctx, r)
 	if err != nil {
 		return hintQuotes(err, r.Value, f.path != "")
