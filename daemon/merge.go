@@ -280,10 +280,11 @@ func (r *Replica) difference(key string, a dag.Fork, aCut dag.Cut, b dag.Fork, b
 	if !now.Absent() {
 		d.KindB = now.Kind
 	}
-	if err == nil && isDocument(d.KindA) && isDocument(d.KindB) {
-		d.Fields, err = compare(was, now)
+	if err != nil || d.A == nil || d.B == nil || !isDocument(d.KindA) || !isDocument(d.KindB) {
+		return d, true, err
 	}
-	return d, true, err
+	d.Fields, err = compare(was, now)
+	return d, true, outward(err)
 }
 
 // compare tells where two documents differ; elements of keyed lists are told
