@@ -221,7 +221,11 @@ func (r *Replica) Diff(ctx context.Context, q rpc.DiffRequest) iter.Seq2[rpc.Dif
 		if err == nil {
 			// Both may show the same of a key in conflict, and serve two sides of it.
 			var contested []string
-			contested, err = r.graph.Contested(ctx, a.ID, aCut)
+			if b.ID == dag.DefaultFork() { // whose answer is likely to be at hand; on other keys both have the same heads
+				contested, err = r.graph.Contested(ctx, b.ID, bCut)
+			} else {
+				contested, err = r.graph.Contested(ctx, a.ID, aCut)
+			}
 			there = slices.Compact(slices.Sorted(slices.Values(append(there, contested...))))
 		}
 		if err != nil {

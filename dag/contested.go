@@ -8,43 +8,67 @@ import (
 	"sync"
 )
 
-// contested remembers which keys of the default fork had more than one head,
-// or an open one, at a cut. Those of any fork at any cut are among these and
-// among the keys that the two show differently, so that they are found in time
-// that grows with what has changed. It is a cache: what it says of its cut
-// stays true for ever, and it is computed again if it is lost.
+// contested remembers which keys of some forks had more than one head, or an
+// open one, each at a cut. Those at another cut are among these and among the
+// keys that the fork shows differently there, so that they are found in time
+// that grows with what has changed. It is a cache: what it says of a cut stays
+// true for ever, and it is computed again if it is lost. A clean stop keeps what
+// it says of the default fork.
 type contested struct {
 	mu    sync.Mutex
-	known bool
-	saved bool // the record says the same
-	cut   Cut
-	keys  []string // in byte order
+	by    map[ForkID]*contestedAt
+	saved *contestedAt // what the record says; nil if there is none, or it has not been read
 }
+
+// contestedAt is the contested keys of a fork at a cut; it is never changed.
+type contestedAt struct {
+	cut  Cut
+	keys []string // in byte order
+}
+
+// contestedForks is how many forks are remembered.
+const contestedForks = 1 << 14
 
 // forget is called when the graph is emptied.
 func (c *contested) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known, c.cut, c.keys = false, Cut{}, nil
+	c.by, c.saved = nil, nil
+}
+
+func (c *contested) get(fork ForkID) *contestedAt {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.by[fork]
+}
+
+func (c *contested) put(fork ForkID, now *contestedAt) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by == nil || len(c.by) >= contestedForks {
+		c.by = map[ForkID]*contestedAt{}
+	}
+	c.by[fork] = now
 }
 
 // save adds the record to a batch, if there is something new to keep.
 func (c *contested) save(b *Batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.known || c.saved {
+	now := c.by[defaultFork]
+	if now == nil || now == c.saved {
 		return
 	}
 	out := binary.AppendUvarint(nil, recordVersion)
-	out = binary.AppendUvarint(out, uint64(len(c.cut.tips)))
-	for _, id := range c.cut.tips {
+	out = binary.AppendUvarint(out, uint64(len(now.cut.tips)))
+	for _, id := range now.cut.tips {
 		out = append(out, id[:]...)
 	}
-	for _, key := range c.keys {
+	for _, key := range now.keys {
 		out = append(binary.AppendUvarint(out, uint64(len(key))), key...)
 	}
 	b.Put(keyContested, out)
-	c.saved = true
+	c.saved = now
 }
 
 func decodeContested(b []byte) (tips []BlockID, keys []string, err error) {
@@ -60,23 +84,23 @@ func decodeContested(b []byte) (tips []BlockID, keys []string, err error) {
 }
 
 // Contested returns, in byte order, the keys that have more than one head, or
-// an open one, on a fork at a cut: every key in conflict is among them. Its
-// cost grows with what has changed since it was last asked, and with how much
-// the fork at the cut and the default fork differ.
+// an open one, on a fork at a cut: every key in conflict is among them. The
+// first question about a fork looks at every key, and those after it at what has
+// changed since.
 func (g *Graph) Contested(ctx context.Context, fork ForkID, at Cut) ([]string, error) {
-	cut, keys, err := g.contestedNow(ctx)
+	now, err := g.contestedNow(ctx, fork)
+	if err != nil || slices.Equal(at.tips, now.cut.tips) {
+		return now.keys, err
+	}
+	gone, err := g.ChangedKeys(ctx, fork, now.cut, fork, at)
 	if err != nil {
 		return nil, err
 	}
-	here, err := g.ChangedKeys(ctx, fork, at, defaultFork, cut)
+	come, err := g.ChangedKeys(ctx, fork, at, fork, now.cut)
 	if err != nil {
 		return nil, err
 	}
-	there, err := g.ChangedKeys(ctx, defaultFork, cut, fork, at)
-	if err != nil {
-		return nil, err
-	}
-	return g.whereContested(ctx, joinKeys(keys, here, there), func(key string) (Entry, error) { return g.EntryAt(fork, key, at) })
+	return g.whereContested(ctx, fork, at, joinKeys(now.keys, gone, come))
 }
 
 // joinKeys returns the union, in byte order.
@@ -86,13 +110,14 @@ func joinKeys(lists ...[]string) []string {
 	return slices.Compact(all)
 }
 
-// whereContested returns those of some keys that are contested.
-func (g *Graph) whereContested(ctx context.Context, keys []string, read func(key string) (Entry, error)) (out []string, err error) {
+// whereContested returns those of some keys that are contested on a fork at a
+// cut.
+func (g *Graph) whereContested(ctx context.Context, fork ForkID, at Cut, keys []string) (out []string, err error) {
 	for _, key := range keys {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		e, err := read(key)
+		e, err := g.EntryAt(fork, key, at)
 		if err != nil {
 			return nil, err
 		}
@@ -107,61 +132,68 @@ func (g *Graph) whereContested(ctx context.Context, keys []string, read func(key
 // head, or an open one.
 func (e *Entry) Contested() bool { return len(e.Heads) > 1 || len(e.Heads) == 1 && e.Heads[0].Open }
 
-// contestedNow brings what is remembered up to date and returns it.
-func (g *Graph) contestedNow(ctx context.Context) (Cut, []string, error) {
-	c := &g.contested
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.known {
-		if err := g.loadContested(ctx); err != nil {
-			return Cut{}, nil, err
+// contestedNow brings what is remembered of a fork up to date and returns it.
+// Two at once do the same work.
+func (g *Graph) contestedNow(ctx context.Context, fork ForkID) (*contestedAt, error) {
+	last := g.contested.get(fork)
+	if last == nil {
+		var err error
+		if last, err = g.loadContested(ctx, fork); err != nil {
+			return &contestedAt{}, err
 		}
 	}
-	now := g.Now()
-	if slices.Equal(now.tips, c.cut.tips) {
-		return c.cut, c.keys, nil
+	now := &contestedAt{cut: g.Now()}
+	if slices.Equal(now.cut.tips, last.cut.tips) {
+		now = last
+	} else {
+		changed, err := g.ChangedKeys(ctx, fork, now.cut, fork, last.cut)
+		if err != nil {
+			return &contestedAt{}, err
+		}
+		if now.keys, err = g.whereContested(ctx, fork, now.cut, joinKeys(last.keys, changed)); err != nil {
+			return &contestedAt{}, err
+		}
 	}
-	changed, err := g.ChangedKeys(ctx, defaultFork, now, defaultFork, c.cut)
-	if err != nil {
-		return Cut{}, nil, err
-	}
-	keys, err := g.whereContested(ctx, joinKeys(c.keys, changed), func(key string) (Entry, error) { return g.EntryAt(defaultFork, key, now) })
-	if err != nil {
-		return Cut{}, nil, err
-	}
-	c.cut, c.keys, c.saved = now, keys, false
-	return c.cut, c.keys, nil
+	g.contested.put(fork, now)
+	return now, nil
 }
 
 // loadContested reads the record of the last clean stop; without one it looks
-// at every key. c.mu is held.
-func (g *Graph) loadContested(ctx context.Context) error {
-	c := &g.contested
-	b, err := g.store.Get(keyContested)
-	if err == nil {
-		tips, keys, err := decodeContested(b)
-		if err != nil {
-			return err
-		}
-		cut, err := g.CutOfAll(tips)
+// at every key.
+func (g *Graph) loadContested(ctx context.Context, fork ForkID) (*contestedAt, error) {
+	if fork == defaultFork {
+		b, err := g.store.Get(keyContested)
 		if err == nil {
-			c.known, c.saved, c.cut, c.keys = true, true, cut, keys
+			return g.readContested(b)
 		}
-		return err
-	}
-	if !errors.Is(err, ErrNotFound) {
-		return err
+		if !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
 	}
 	// A key that is written meanwhile is looked at again, as changed since the cut.
-	cut, keys := g.Now(), []string(nil)
-	for e, err := range g.Entries(ctx, defaultFork, "", "") {
+	at := &contestedAt{cut: g.Now()}
+	for e, err := range g.Entries(ctx, fork, "", "") {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if e.Contested() {
-			keys = append(keys, e.Key)
+			at.keys = append(at.keys, e.Key)
 		}
 	}
-	c.known, c.saved, c.cut, c.keys = true, false, cut, keys
-	return nil
+	return at, nil
+}
+
+func (g *Graph) readContested(b []byte) (*contestedAt, error) {
+	tips, keys, err := decodeContested(b)
+	if err != nil {
+		return nil, err
+	}
+	at := &contestedAt{keys: keys}
+	if at.cut, err = g.CutOfAll(tips); err != nil {
+		return nil, err
+	}
+	g.contested.mu.Lock()
+	g.contested.saved = at
+	g.contested.mu.Unlock()
+	return at, nil
 }
