@@ -109,14 +109,15 @@ func appendTime(b []byte, t time.Time) []byte {
 func appendValueMember(b, v []byte) []byte { return appendBytesMember(b, "value", "value_base64", v) }
 
 // appendDocumentMember appends the member document, which is JSON, without
-// space: it stands on one line. Nothing if it is nil.
+// space: it stands on one line. Nothing if it is nil, or no JSON: a faulty node
+// can write a json that is none, and its key is read all the same.
 func appendDocumentMember(b, document []byte) []byte {
 	if document == nil {
 		return b
 	}
 	to := bytes.NewBuffer(appendName(b, "document"))
 	if err := json.Compact(to, document); err != nil {
-		panic("rpc: a document is not JSON: " + err.Error())
+		return b
 	}
 	return to.Bytes()
 }

@@ -188,6 +188,10 @@ func TestDocumentStandsOnALine(t *testing.T) {
 	if got := string(e.appendJSON(nil)); strings.Contains(got, "\n") || !strings.Contains(got, `"document":{"a":[1,2]},`) {
 		t.Errorf("got %s", got)
 	}
+	e = Entry{Value: []byte("{x"), Document: []byte("{x")}
+	if got := e.appendJSON(nil); !json.Valid(got) || strings.Contains(string(got), "document") {
+		t.Errorf("got %s", got)
+	}
 }
 
 // FuzzString checks appendString against encoding/json.
