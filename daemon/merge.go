@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"crush/crdt"
-
 	"crush/dag"
 	"crush/rpc"
 )
@@ -321,6 +320,9 @@ func (r *Replica) Pick(ctx context.Context, q rpc.PickRequest) (rpc.Written, err
 	picked, err := r.contentOf(&c)
 	if err != nil {
 		return rpc.Written{}, outward(err)
+	}
+	if k := picked.kind; k == crdt.Counter || k == crdt.Set {
+		return rpc.Written{}, failure(rpc.CodeInvalid, "%s is of a %s, whose revisions only add to what they have seen: use incr or set", q.Revision, k)
 	}
 	if picked.deleted {
 		return r.Delete(ctx, rpc.DeleteRequest{KeyRef: rpc.KeyRef{Fork: q.Into, Key: c.Revision.Key}, Claim: q.Claim})

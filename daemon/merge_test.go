@@ -294,3 +294,16 @@ func TestKeyMovesWhileMerging(t *testing.T) {
 	}
 	l.serves("", "k", "meanwhile")
 }
+
+// TestPickOfCounter: a revision of a counter or a set is no value to write.
+func TestPickOfCounter(t *testing.T) {
+	l := newLab(t, "a")
+	w, err := l.Increment(t.Context(), rpc.IncrementRequest{KeyRef: rpc.KeyRef{Key: "n"}, By: 3})
+	if err != nil || w.Total != "3" {
+		t.Fatal(w, err)
+	}
+	l.fork("s", "")
+	if _, err := l.Pick(t.Context(), rpc.PickRequest{Revision: rpc.Ref(w.Revision.String()), Into: "s"}); rpc.CodeOf(err) != rpc.CodeInvalid {
+		t.Errorf("picked: %v", err)
+	}
+}
