@@ -56,7 +56,7 @@ func (s *sight) spelled(parents []dag.RevisionID, mark dag.Mark, rule func(crdt.
 	if err != nil {
 		return nil, false, err
 	}
-	x, err := read.context()
+	x, err := read.writing()
 	if err != nil {
 		return nil, false, err
 	}

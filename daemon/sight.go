@@ -205,6 +205,13 @@ func (s *sight) context() (crdt.Context, error) {
 	return c, err
 }
 
+// writing is context for who replaces what is gone: it counts as a value that is
+// not understood.
+func (s *sight) writing() (crdt.Context, error) {
+	c, err := s.context()
+	return c, notGone(err)
+}
+
 // content returns what a read returns.
 func (s *sight) content() (content, error) {
 	if s.Absent() {
