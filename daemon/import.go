@@ -301,7 +301,7 @@ func (r *Replica) draft(v servedValue) (d dag.Draft, err error) {
 	if err != nil {
 		return d, outward(err)
 	}
-	fresh := sight{Entry: &dag.Entry{Key: v.Key}, r: r, from: v.from}
+	fresh := sight{Entry: &dag.Entry{Fork: v.Fork, Key: v.Key}, r: r, from: v.from}
 	first, err := fresh.draft(&value, dag.MarkNone)
 	if err != nil {
 		return d, outward(err)

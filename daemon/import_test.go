@@ -39,6 +39,21 @@ func oldCluster(t *testing.T) *lab {
 			t.Fatal(err)
 		}
 	}
+	for kind, value := range map[crdt.Kind]string{crdt.JSON: `{"a":1,"b":1}`, crdt.YAML: "a: 1 # one\n", crdt.Counter: "41", crdt.Set: `["x","y"]`} {
+		old.says("ann", "", "of/"+kind.String(), kind, value)
+	}
+	meet(old, other)
+	of := func(kind crdt.Kind) rpc.KeyRef { return rpc.KeyRef{Key: "of/" + kind.String()} }
+	for i, l := range []*lab{old, other} { // what is read was then written by nobody
+		if _, err := l.Put(t.Context(), rpc.PutRequest{KeyRef: of(crdt.JSON), Path: []crdt.Path{"/a", "/b"}[i], Value: []byte("2")}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Increment(t.Context(), rpc.IncrementRequest{KeyRef: of(crdt.Counter), By: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	meet(old, other)
+	old.setPolicy("", rpc.Policy{Pattern: "of/*", Merge: rpc.OnConflictOurs})
 	old.fork("staging", "")
 	old.put("staging", "only", "staging's")
 	old.put("staging", "many/00", "changed")
