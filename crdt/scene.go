@@ -17,6 +17,9 @@ type scene struct {
 	at   map[Path]int
 	met  map[Path]bool // what of base is among the runs
 	adds []int32       // the events that add to a counter
+	// source is of History.Source; nil before it was asked. It is the same for
+	// all conflicts.
+	source sourceRanks
 }
 
 // run is all writes at one path.

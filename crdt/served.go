@@ -57,7 +57,12 @@ func (g *stage) serves(at Path) served {
 }
 
 func (g *stage) rank(c *clash, sides []side) {
-	rank(c.at, sides, func() sourceRanks { return g.visible.History.Source().ranks() })
+	rank(c.at, sides, func() sourceRanks {
+		if g.source == nil {
+			g.source = g.visible.History.Source().ranks()
+		}
+		return g.source
+	})
 }
 
 func (v *served) ranked(at Path, s *side) {
