@@ -8,11 +8,13 @@ import (
 // past looks up what is behind the heads of an entry, for the rules of crdt. It
 // keeps its first error: what was read with it is then worth nothing.
 type past struct {
-	r      *Replica
-	from   reader
-	e      *dag.Entry
-	source crdt.View
-	known  map[crdt.RevisionID]*dag.Change
+	r     *Replica
+	from  reader
+	e     *dag.Entry
+	known map[crdt.RevisionID]*dag.Change
+	// source is what Source has returned: the view of a source can want that of
+	// its own source, so that asking twice at each fork would double the work.
+	source *crdt.View
 	err    error
 }
 
@@ -61,9 +63,12 @@ func (p *past) Origin(id crdt.RevisionID) crdt.Origin {
 
 // Source implements crdt.History.
 func (p *past) Source() crdt.View {
-	v, err := p.r.sourceView(p.e)
-	p.fail(err)
-	return v
+	if p.source == nil {
+		v, err := p.r.sourceView(p.e)
+		p.fail(err)
+		p.source = &v
+	}
+	return *p.source
 }
 
 func (p *past) fail(err error) {

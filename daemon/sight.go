@@ -74,11 +74,9 @@ func (r *Replica) lookBy(from reader, e *dag.Entry) (*sight, error) {
 	if !e.Contested() {
 		return &sight{e, v.View(), r, from}, nil
 	}
-	if err := r.rankByOrigin(e, from.ways(e), &v); err != nil {
-		return nil, err
-	}
-	behind := &past{r: r, from: from, e: e, source: v.Source, known: map[crdt.RevisionID]*dag.Change{}}
+	behind := &past{r: r, from: from, e: e, known: map[crdt.RevisionID]*dag.Change{}}
 	v.History = behind
+	behind.rankByOrigin(&v)
 	s := &sight{e, v.View(), r, from}
 	if s.Opaque && slices.ContainsFunc(e.Heads, func(h dag.Head) bool { return r.graph.PurgedHead(e.Key, &h) }) {
 		// What was purged is not understood, and need not be.
@@ -111,20 +109,17 @@ var origins = [...]crdt.Origin{dag.Written: crdt.Written, dag.Inherited: crdt.In
 // rankByOrigin fills in what decides between sides on a fork with
 // contributions: where each head came from, and how the source ranked those
 // that were there when the fork was made.
-func (r *Replica) rankByOrigin(e *dag.Entry, ways []dag.Way, v *crdt.Visible) error {
+func (p *past) rankByOrigin(v *crdt.Visible) {
 	inherited := 0
-	for i, way := range ways {
+	for i, way := range p.from.ways(p.e) {
 		v.Heads[i].Origin = origins[way]
 		if way == dag.Inherited {
 			inherited++
 		}
 	}
-	if inherited < 2 {
-		return nil
+	if inherited > 1 {
+		v.Source = p.Source()
 	}
-	var err error
-	v.Source, err = r.sourceView(e)
-	return err
 }
 
 // sourceView is what the source of a fork showed of a key when the fork was

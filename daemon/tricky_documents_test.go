@@ -345,3 +345,22 @@ func TestTrickyDocumentsOnTwoForks(t *testing.T) {
 		})
 	}
 }
+
+// TestConflictOnForksOfForks: a conflict is ranked on a fork as on its source, at
+// any depth. A read that asks each source for its own twice would not end.
+func TestConflictOnForksOfForks(t *testing.T) {
+	l := newLab(t, "a")
+	d := hand{l, ""}
+	d.json(`{"a":1,"b":1}`)
+	l.fork("s", "")
+	d.edit("/a", "2")
+	hand{l, "s"}.edit("/a", "3")
+	l.merge("s", "default", rpc.OnConflictKeep)
+	from := ""
+	for i := range 40 {
+		name := fmt.Sprintf("f%d", i)
+		l.fork(name, from)
+		from = name
+	}
+	hand{l, from}.shows(`{"a":2,"b":1}; value at /a: 2 > 3`)
+}
