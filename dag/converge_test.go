@@ -626,7 +626,7 @@ func records(t testing.TB, s dag.Reader) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	err := s.Iterate(dag.Range{}, func(k, v []byte) bool {
-		if k[0] != 'c' && string(k) != "mclean" {
+		if k[0] != 'c' && string(k) != "mclean" && string(k) != "mcontested" {
 			out[string(k)] = string(v)
 		}
 		return true
