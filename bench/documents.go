@@ -82,17 +82,23 @@ func (r *run) besideBytes(ctx context.Context, where string, on rpc.Values, time
 		_, err := on.Put(ctx, rpc.PutRequest{KeyRef: rpc.KeyRef{Key: "config." + kind.String()}, Value: tenKilobytes(kind, version), Kind: kind})
 		return err
 	}
-	get := func(kind crdt.Kind) error {
-		e, err := on.Get(ctx, rpc.GetRequest{KeyRef: rpc.KeyRef{Key: "config." + kind.String()}})
-		if err == nil && len(e.Value) < 10_000 {
-			err = fmt.Errorf("%s has %d bytes", e.Key, len(e.Value))
+	get := func(bare bool) func(kind crdt.Kind) error {
+		return func(kind crdt.Kind) error {
+			e, err := on.Get(ctx, rpc.GetRequest{KeyRef: rpc.KeyRef{Key: "config." + kind.String()}, Bare: bare})
+			if err == nil && len(e.Value) < 10_000 {
+				err = fmt.Errorf("%s has %d bytes", e.Key, len(e.Value))
+			}
+			return err
 		}
-		return err
 	}
 	for _, operation := range []struct {
 		name string
 		do   func(kind crdt.Kind) error
-	}{{"put of 10 KB with one changed field", put}, {"get of 10 KB", get}} {
+	}{
+		{"put of 10 KB with one changed field", put},
+		{"get of 10 KB", get(true)},
+		{"get of 10 KB with who wrote it, and a document's JSON", get(false)},
+	} {
 		var contestants []contestant
 		for _, kind := range kindsCompared {
 			contestants = append(contestants, contestant{kind.String(), func(context.Context, string) (float64, error) {
@@ -140,14 +146,16 @@ type largeDocument struct {
 	name string
 	size int
 	make func(ctx context.Context, l *local, key string, size int) error
+	// written: a put leaves it as large as it was.
+	written bool
 }
 
 // largeDocuments times reads and writes of documents with many conflicts, elements and heads, beside ones with a tenth.
 func (r *run) largeDocuments(ctx context.Context, l *local, s documentSizes) error {
 	for _, d := range []largeDocument{
-		{"conflicts", s.conflicts, makeConflicts},
-		{"elements of a list", s.elements, makeElements},
-		{"heads", s.heads, makeHeads},
+		{"conflicts", s.conflicts, makeConflicts, true},
+		{"elements of a list", s.elements, makeElements, true},
+		{"heads", s.heads, makeHeads, false},
 	} {
 		if err := r.largeDocument(ctx, l, d); err != nil {
 			return fmt.Errorf("%d %s: %w", d.size, d.name, err)
@@ -165,14 +173,15 @@ func (r *run) largeDocument(ctx context.Context, l *local, d largeDocument) erro
 	}
 	version := 0
 	for _, operation := range []struct {
-		name string
-		do   func(key string) error
+		name   string
+		writes bool
+		do     func(key string) error
 	}{
-		{"get", func(key string) error {
+		{"get", false, func(key string) error {
 			_, err := l.Get(ctx, rpc.GetRequest{KeyRef: rpc.KeyRef{Key: key}})
 			return err
 		}},
-		{"list of conflicts", func(key string) error {
+		{"list of conflicts", false, func(key string) error {
 			for _, err := range l.Conflicts(ctx, "default", key) {
 				if err != nil {
 					return err
@@ -180,12 +189,15 @@ func (r *run) largeDocument(ctx context.Context, l *local, d largeDocument) erro
 			}
 			return nil
 		}},
-		{"put of another field", func(key string) error {
+		{"put of another field", true, func(key string) error {
 			version++
 			_, err := l.Put(ctx, rpc.PutRequest{KeyRef: rpc.KeyRef{Key: key}, Path: "/other", Value: fmt.Append(nil, version)})
 			return err
 		}},
 	} {
+		if operation.writes && !d.written {
+			continue
+		}
 		var contestants []contestant
 		for _, name := range []string{few, many} {
 			contestants = append(contestants, contestant{name, func(context.Context, string) (float64, error) {
@@ -260,28 +272,28 @@ func makeElements(ctx context.Context, l *local, key string, n int) error {
 	return l.putDocument(ctx, "", key, append(text, "]}\n"...))
 }
 
-// makeHeads makes a document of n heads: the forks that were merged each changed another field.
+// fieldsOfHeads is the least that a document with many heads has of fields.
+const fieldsOfHeads = 200
+
+// makeHeads makes a document of n heads: n writers who had read the same, and each changed another field.
 func makeHeads(ctx context.Context, l *local, key string, n int) error {
-	if err := l.putDocument(ctx, "", key, fields(n, 0, none, 0)); err != nil {
+	size := max(n, fieldsOfHeads)
+	if err := l.putDocument(ctx, "", key, fields(size, 0, none, 0)); err != nil {
+		return err
+	}
+	e, err := l.Get(ctx, rpc.GetRequest{KeyRef: rpc.KeyRef{Key: key}})
+	if err != nil {
 		return err
 	}
 	for i := range n {
-		if err := l.fork(ctx, fmt.Sprintf("heads-%d-%d", n, i), ""); err != nil {
+		q := rpc.PutRequest{KeyRef: rpc.KeyRef{Key: key}, Value: fields(size, 0, i, 1), Kind: crdt.JSON, Base: e.Token}
+		if _, err := l.Put(ctx, q); err != nil {
 			return err
 		}
 	}
-	for i := range n {
-		fork := fmt.Sprintf("heads-%d-%d", n, i)
-		if err := l.putDocument(ctx, fork, key, fields(n, 0, i, 1)); err != nil {
-			return err
-		}
-		if err := l.mergeKeeping(ctx, fork, 0); err != nil {
-			return err
-		}
-	}
-	e, err := l.Get(ctx, rpc.GetRequest{KeyRef: rpc.KeyRef{Key: key}})
-	if err == nil && len(e.Heads) != n {
-		err = fmt.Errorf("it has %d heads", len(e.Heads))
+	e, err = l.Get(ctx, rpc.GetRequest{KeyRef: rpc.KeyRef{Key: key}})
+	if err == nil && (len(e.Heads) != n || e.Conflict) {
+		err = fmt.Errorf("it has %d heads, in conflict: %v", len(e.Heads), e.Conflict)
 	}
 	return err
 }

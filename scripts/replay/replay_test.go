@@ -115,6 +115,12 @@ func TestMerges(t *testing.T) {
 			"clean, as committed", "clean and different", "clean and different",
 		},
 		{
+			// By field the new name is all new, and that x was removed says nothing of it.
+			"renamed, and something removed inside", "a.yaml",
+			versions{"a:\n  v: 1\n  w: 1\n  x: 1\n", "a:\n  v: 1\n  w: 1\n", "b:\n  v: 1\n  w: 1\n  x: 1\n", "b:\n  v: 1\n  w: 1\n"},
+			"clean and different", "clean, as committed", "clean, as committed",
+		},
+		{
 			"removed, and changed", "a.yaml",
 			versions{"a: 1\n", "-", "a: 2\n", "-"},
 			"conflict /", "conflict", "conflict",
