@@ -43,6 +43,13 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("write below the conflict at %s: settle it first", e.Path)
 }
 
+// TextError says that what was to be written makes a document that has no text:
+// elements of a list that have not the identities of their paths, or elements
+// and members at one place.
+type TextError struct{ Err error }
+
+func (e *TextError) Error() string { return e.Err.Error() }
+
 // KindError says that a value is not of the kind that an operation is for.
 type KindError struct{ Have, Want Kind }
 
@@ -324,7 +331,7 @@ func (c Context) change(kind Kind, old, new *Document, settled []Path) (Draft, e
 	}
 	text, err := new.Render(kind, TextOf(kind, c.Payload))
 	if err != nil {
-		return Draft{}, err
+		return Draft{}, &TextError{err}
 	}
 	paths := Diff(old, new)
 	for i := range c.Conflicts {

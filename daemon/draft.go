@@ -106,6 +106,9 @@ func unparsed(key string, err error) error {
 	if open, ok := errors.AsType[*crdt.ConflictError](err); ok {
 		return failure(rpc.CodeConflict, "%q is in conflict at %s: crush resolve settles that first", key, open.Path)
 	}
+	if _, ok := errors.AsType[*crdt.TextError](err); ok {
+		return failure(rpc.CodeInvalid, "%q would be no document: an element of a keyed list has the identity that its path says, and lists and objects are not at one place", key)
+	}
 	if kind, ok := errors.AsType[*crdt.KindError](err); ok {
 		want := kind.Want.String()
 		if isDocument(kind.Want) {

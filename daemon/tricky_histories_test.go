@@ -139,6 +139,22 @@ var trickyHistories = map[string]func(l *lab, d, s hand){
 		}
 		d.shows(`{"a":1}`)
 	},
+	"an element of a list that is not there, or by another name": func(l *lab, d, _ hand) {
+		l.keyed("", "/l", "map(n)")
+		for _, first := range []string{"", `{"l":{"a":1}}`, `{"l":[{"n":"y"}]}`} {
+			if first != "" {
+				d.json(first)
+			}
+			was := d.reads()
+			for at, value := range map[crdt.Path]string{"/l/[x]/v": "1", "/l/[x]": `{"n":"z"}`} {
+				_, err := l.Put(l.t.Context(), rpc.PutRequest{KeyRef: d.key(), Path: at, Value: []byte(value)})
+				if !errors.Is(err, rpc.ErrInvalid) {
+					l.t.Errorf("%s at %s of %s: %v", value, at, was, err)
+				}
+			}
+			d.shows(was)
+		}
+	},
 	"`merge --on-conflict keep` of staging into default, where default's value was written there": func(l *lab, d, s hand) {
 		d.json(`{"a":1,"b":1,"c":1}`)
 		l.fork("s", "")

@@ -129,6 +129,9 @@ func (o *Oracle) Visible(fork crdt.ForkID, key string) []Revision {
 	return all
 }
 
+// Revision returns one that was added.
+func (o *Oracle) Revision(id crdt.RevisionID) Revision { return o.revisions[id] }
+
 // Ancestors returns all revisions that the one named has seen: its parents,
 // theirs, and so on. It is not among them.
 func (o *Oracle) Ancestors(id crdt.RevisionID) map[crdt.RevisionID]bool {

@@ -45,10 +45,33 @@ var deeds = map[string]deed{
 	"clock":    {2, "", skew, (*chooser).clock},
 	"compare":  {2, "", compare, func(*chooser, *Step) bool { return true }},
 	"forge":    {3, "key value", forged, (*chooser).forge},
+	"whole":    {0, "key value", whole, (*chooser).whole},
+	"edit":     {0, "key path", edit, (*chooser).edit},
+	"incr":     {0, "key value", incr, (*chooser).incr},
+	"element":  {0, "key value", changeSet, (*chooser).element},
+	"settle":   {0, "key path", settle, (*chooser).settle},
+	"join":     {0, "from", join, (*chooser).join},
+	"job":      {0, "key value", job, (*chooser).job},
 }
 
-// DeedNames lists the kinds of step.
-func DeedNames() []string { return slices.Sorted(maps.Keys(deeds)) }
+// documentWeights are how often deeds are proposed in a history of documents.
+var documentWeights = map[string]int{
+	"whole": 16, "edit": 30, "incr": 8, "element": 8, "settle": 16, "join": 30, "job": 8, "del": 6, "read": 5, "fork": 12, "pull": 22,
+	"rename": 2, "rm": 2, "restore": 2, "restart": 2, "clock": 3, "compare": 2,
+}
+
+// DeedNames lists the kinds of step that a random history has.
+func DeedNames(documents bool) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(deeds)), func(name string) bool { return weight(name, documents) == 0 })
+}
+
+// weight is how often a deed is proposed.
+func weight(name string, documents bool) int {
+	if documents {
+		return documentWeights[name]
+	}
+	return deeds[name].weight
+}
 
 // chooser proposes steps that have something to do.
 type chooser struct {
@@ -60,13 +83,14 @@ type chooser struct {
 // propose makes the next step of a random history.
 func (c *chooser) propose(id int) Step {
 	total := 0
-	for _, name := range DeedNames() {
-		total += deeds[name].weight
+	names := DeedNames(c.w.documents)
+	for _, name := range names {
+		total += weight(name, c.w.documents)
 	}
 	for {
 		left := c.IntN(total)
-		for _, name := range DeedNames() {
-			if left -= deeds[name].weight; left >= 0 {
+		for _, name := range names {
+			if left -= weight(name, c.w.documents); left >= 0 {
 				continue
 			}
 			s := Step{ID: id, Node: c.IntN(len(c.w.nodes)), Do: name}
@@ -273,6 +297,12 @@ func (c *chooser) fork(s *Step) bool {
 	}
 	if c.rarely(6) {
 		s.Skip = c.patterns(1)
+	}
+	if c.w.documents { // a fork without the policies reads documents otherwise
+		s.Skip = ""
+		if s.Only != "" {
+			s.Only += "," + rpc.PolicyKey
+		}
 	}
 	return true
 }

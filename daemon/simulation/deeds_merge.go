@@ -262,7 +262,7 @@ func (t *turn) plan(ctx context.Context, f *foresight) error {
 func (t *turn) announced(got *rpc.Merged, f *foresight) error {
 	var clean, settled []rpc.MergedKey
 	var overrides []string
-	var open []crdt.Conflict
+	var open []open
 	var common []map[crdt.RevisionID]bool
 	for _, k := range f.keys {
 		m := rpc.MergedKey{Key: k.at.key, Change: k.change()}
@@ -270,8 +270,9 @@ func (t *turn) announced(got *rpc.Merged, f *foresight) error {
 		case k.settle != nil:
 			settled = append(settled, m)
 		case k.conflict:
-			open = append(open, k.now.view.Conflicts...)
-			common = append(common, k.both)
+			for i := range k.now.view.Conflicts {
+				open, common = append(open, k.now.conflict(i)), append(common, k.both)
+			}
 		default:
 			clean = append(clean, m)
 		}
@@ -286,7 +287,7 @@ func (t *turn) announced(got *rpc.Merged, f *foresight) error {
 			clean, settled, f.skipped, overrides, len(f.keys) == 0, len(open))
 	}
 	for i := range open {
-		if err := t.sameConflict(&got.Conflicts[i], &open[i], common[i]); err != nil {
+		if err := t.sameConflict(&got.Conflicts[i], open[i], common[i]); err != nil {
 			return fmt.Errorf("announces %w", err)
 		}
 	}

@@ -19,7 +19,10 @@ type History struct {
 	Nodes int
 	// Network says that nodes sync by themselves over a bad [Network].
 	Network bool
-	Steps   []Step
+	// Documents says that keys hold json, counters and sets, where else they
+	// hold bytes.
+	Documents bool
+	Steps     []Step
 
 	// Did counts what came of the steps of the last run.
 	Did map[string]int
@@ -32,6 +35,9 @@ func (h *History) String() string {
 	if h.Network {
 		b.WriteString(withNetwork)
 	}
+	if h.Documents {
+		b.WriteString(ofDocuments)
+	}
 	b.WriteByte('\n')
 	for _, s := range h.Steps {
 		fmt.Fprintln(&b, s)
@@ -39,14 +45,20 @@ func (h *History) String() string {
 	return b.String()
 }
 
-// withNetwork ends the first line of a history with a network.
-const withNetwork = " network"
+// withNetwork ends the first line of a history with a network, ofDocuments that
+// of one of documents.
+const (
+	withNetwork = " network"
+	ofDocuments = " documents"
+)
 
 // ParseHistory is the inverse of String.
 func ParseHistory(text string) (*History, error) {
 	head, _, _ := strings.Cut(text, "\n")
-	h := &History{Network: strings.HasSuffix(head, withNetwork)}
-	if _, err := fmt.Sscanf(strings.TrimSuffix(head, withNetwork)+"\n", "# seed=%d nodes=%d\n", &h.Seed, &h.Nodes); err != nil || h.Nodes < 1 {
+	head, documents := strings.CutSuffix(head, ofDocuments)
+	head, network := strings.CutSuffix(head, withNetwork)
+	h := &History{Network: network, Documents: documents}
+	if _, err := fmt.Sscanf(head+"\n", "# seed=%d nodes=%d\n", &h.Seed, &h.Nodes); err != nil || h.Nodes < 1 {
 		return nil, fmt.Errorf("parse history: want the first line \"# seed=N nodes=N\": %w", err)
 	}
 	var err error
@@ -57,9 +69,9 @@ func ParseHistory(text string) (*History, error) {
 // Explore runs a random history, which the seed decides, and returns it with
 // the error that ended it, nil if there was none. With a network there are two
 // nodes to five, else one to four.
-func Explore(ctx context.Context, seed uint64, network bool) (*History, error) {
+func Explore(ctx context.Context, seed uint64, network, documents bool) (*History, error) {
 	r := rand.New(rand.NewPCG(seed, 1))
-	h := &History{Seed: seed, Nodes: []int{1, 2, 2, 3, 3, 4}[r.IntN(6)], Network: network}
+	h := &History{Seed: seed, Nodes: []int{1, 2, 2, 3, 3, 4}[r.IntN(6)], Network: network, Documents: documents}
 	if network {
 		h.Nodes++
 	}
@@ -103,6 +115,11 @@ func (h *History) world(ctx context.Context) (*World, error) {
 		return nil, err
 	}
 	h.Did = w.did
+	if h.Documents {
+		if err := w.declare(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if h.Network {
 		w.net = newNetwork(w)
 	}
@@ -232,7 +249,7 @@ func (h *History) Shrink(ctx context.Context) (*History, error) {
 		return h, errors.New("it does not fail again")
 	}
 	try := func(steps []Step) bool {
-		less := History{Seed: h.Seed, Nodes: h.Nodes, Network: h.Network, Steps: steps}
+		less := History{Seed: h.Seed, Nodes: h.Nodes, Network: h.Network, Documents: h.Documents, Steps: steps}
 		fault := less.Run(ctx)
 		if fault == nil {
 			return false

@@ -35,6 +35,7 @@ type Mirror struct {
 // sight is what a read of a key on a fork must find.
 type sight struct {
 	view    crdt.View
+	reading oracle.Reading // with view, and what is in it
 	heads   []oracle.Revision
 	visible int // revisions
 }
@@ -233,10 +234,15 @@ func (m *Mirror) judgeRevision(b *block, i int) {
 	}
 	m.revisions[id] = r
 	m.wrote[r.Key] = append(m.wrote[r.Key], oracle.Block(b.id))
-	m.oracle.Add(oracle.Revision{
+	added := oracle.Revision{
 		ID: crdt.RevisionID(id), Fork: crdt.ForkID(r.Fork), Key: r.Key, Parents: parents, Kind: crdt.Kind(r.Kind), Deleted: r.Deleted,
 		Value: b.payloads[i], Time: r.Time, Block: oracle.Block(b.id), Chain: crdt.ChainID(r.Chain), Order: r.Seq<<20 + r.Index,
-	})
+		Open: r.Mark&dag.MarkOpen != 0,
+	}
+	if !r.Deleted {
+		added.Change = changeOf(added.Kind, added.Value)
+	}
+	m.oracle.Add(added)
 }
 
 // see asks the oracle for a place within a cut. Answers are kept: they are the
@@ -263,7 +269,8 @@ func (m *Mirror) see(cut oracle.Cut, at place) *sight {
 
 func look(o *oracle.Oracle, at place) *sight {
 	fork := crdt.ForkID(at.fork)
-	return &sight{view: o.View(fork, at.key), heads: o.Heads(fork, at.key), visible: len(o.Visible(fork, at.key))}
+	reading := o.Read(fork, at.key)
+	return &sight{view: reading.View, reading: reading, heads: o.Heads(fork, at.key), visible: len(o.Visible(fork, at.key))}
 }
 
 // foresee asks what a place would be if a fork, at a cut, were merged into its

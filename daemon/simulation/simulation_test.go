@@ -25,7 +25,7 @@ var (
 
 // TestHistories runs random histories whose steps say what blocks go where.
 func TestHistories(t *testing.T) {
-	runHistories(t, false, 2000, []string{
+	runHistories(t, "TestHistories", 2000, []string{
 		"merge, with conflicts", "merge, refused as conflict", "merge, refused as stale", "merge, changed nothing",
 		"put, refused as stale", "put, refused as not_here", "put, refused as ambiguous", "undo, refused as stale",
 		"resolve, refused as stale", "rm, refused as conflict", "fork, refused as stale", "pull",
@@ -34,13 +34,20 @@ func TestHistories(t *testing.T) {
 
 // TestNetworks runs random histories whose nodes sync over a bad network.
 func TestNetworks(t *testing.T) {
-	runHistories(t, true, 600, []string{"wire", "wait", "merge, with conflicts", "merge, refused as stale", "resolve"})
+	runHistories(t, "TestNetworks", 600, []string{"wire", "wait", "merge, with conflicts", "merge, refused as stale", "resolve"})
+}
+
+// TestDocuments runs random histories of json, counters and sets.
+func TestDocuments(t *testing.T) {
+	runHistories(t, "TestDocuments", 1000, []string{
+		"edit, refused as invalid", "settle", "join, with conflicts", "join, refused as conflict", "pull",
+	})
 }
 
 // runHistories runs the usual number of histories, or as many as the flags
 // say, on all processors. Many of them must do all that must, and every kind of
 // thing that does not depend on the network.
-func runHistories(t *testing.T, network bool, n int, must []string) {
+func runHistories(t *testing.T, test string, n int, must []string) {
 	switch {
 	case *historiesFlag > 0:
 		n = *historiesFlag
@@ -57,7 +64,7 @@ func runHistories(t *testing.T, network bool, n int, must []string) {
 			t.Run(fmt.Sprint(shard), func(t *testing.T) {
 				t.Parallel()
 				for i := shard; i < n && !done.failed(); i += shards {
-					history(t, max(*seedFlag, 1)+uint64(i), network, done)
+					history(t, max(*seedFlag, 1)+uint64(i), test, done)
 				}
 			})
 		}
@@ -67,13 +74,13 @@ func runHistories(t *testing.T, network bool, n int, must []string) {
 	}
 	done.report(t)
 	if n >= 500 {
-		done.complete(t, must)
+		done.complete(t, must, test == "TestDocuments")
 	}
 }
 
 // history runs one, and shrinks it if it fails.
-func history(t *testing.T, seed uint64, network bool, done *tally) {
-	h, err := Explore(t.Context(), seed, network)
+func history(t *testing.T, seed uint64, test string, done *tally) {
+	h, err := Explore(t.Context(), seed, test == "TestNetworks", test == "TestDocuments")
 	if err == nil {
 		if made := done.add(h); made%1000 == 0 {
 			t.Logf("%d histories", made)
@@ -83,7 +90,7 @@ func history(t *testing.T, seed uint64, network bool, done *tally) {
 	done.fail()
 	less, again := h.Shrink(t.Context())
 	t.Fatalf("seed %d: %v\nshrunk from %d to %d steps: %v\n%s\nrepeat it: go test ./daemon/simulation -run %s -seed %d",
-		seed, err, len(h.Steps), len(less.Steps), again, less, map[bool]string{false: "TestHistories", true: "TestNetworks"}[network], seed)
+		seed, err, len(h.Steps), len(less.Steps), again, less, test, seed)
 }
 
 // tally counts what histories did.
@@ -127,8 +134,8 @@ func (d *tally) report(t *testing.T) {
 
 // complete checks that many histories did every kind of thing, and what they
 // must.
-func (d *tally) complete(t *testing.T, must []string) {
-	for _, what := range append(must, DeedNames()...) {
+func (d *tally) complete(t *testing.T, must []string, documents bool) {
+	for _, what := range append(must, DeedNames(documents)...) {
 		elsewhere := slices.Contains([]string{"pull", "wire", "wait"}, what) && !slices.Contains(must, what)
 		if d.did[what] == 0 && !elsewhere {
 			t.Errorf("no history did %q", what)
@@ -168,12 +175,12 @@ func TestSaved(t *testing.T) {
 // read, the same blocks.
 func TestRepeats(t *testing.T) {
 	for seed := range uint64(8) {
-		network := seed%2 == 0
-		h, err := Explore(t.Context(), seed, network)
+		network, documents := seed%2 == 0, seed%3 == 0
+		h, err := Explore(t.Context(), seed, network, documents)
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := Explore(t.Context(), seed, network)
+		again, err := Explore(t.Context(), seed, network, documents)
 		if err != nil || again.String() != h.String() {
 			t.Fatalf("seed %d gives\n%s\nand then\n%s\n%v", seed, h, again, err)
 		}

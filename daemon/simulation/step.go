@@ -24,6 +24,7 @@ type Step struct {
 	From  string // the source of a fork or merge
 	Name  string // of a fork to come
 	Key   string // a key, or a prefix that ends in "/"
+	Path  string // in a document
 	Value string // see expand
 	Kind  string
 	Rev   string // rN, or head~N

@@ -31,7 +31,9 @@ type World struct {
 	tags   map[string]tagged
 	did    map[string]int
 	net    *Network // nil: blocks go from node to node by pull
-	failed error    // of a callback that cannot return it
+	// documents: keys hold json, counters and sets, not bytes.
+	documents bool
+	failed    error // of a callback that cannot return it
 }
 
 // Node is a replica on a store in memory, with what the world knows of it.

@@ -1,0 +1,214 @@
+package simulation
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"math/big"
+	"strings"
+
+	"crush/crdt"
+	"crush/crdt/oracle"
+	"crush/dag"
+	"crush/rpc"
+)
+
+// leaves are what a value holds, as the oracle tells it.
+type leaves map[crdt.Path]string
+
+// schemas are how the lists of a world's documents are keyed: its policies say
+// so from the start.
+var schemas = crdt.Lists{{Path: "/l", Schema: crdt.MapList("n")}, {Path: "/t", Schema: crdt.SetList}}
+
+// changeOf is a payload as the oracle takes it; nil if it is the value itself.
+func changeOf(kind crdt.Kind, payload []byte) *oracle.Change {
+	c := &oracle.Change{Writes: map[crdt.Path]string{}, Whole: leavesOf(kind, crdt.TextOf(kind, payload), crdt.Root)}
+	switch kind {
+	case crdt.JSON, crdt.YAML:
+		p, err := crdt.DecodeDocument(payload)
+		if err != nil {
+			return nil
+		}
+		for _, at := range p.Paths {
+			c.Writes[at] = oracle.DEL
+			if leaf, ok := c.Whole[at]; ok {
+				c.Writes[at] = leaf
+			}
+		}
+		return c
+	case crdt.Counter:
+		p, err := crdt.DecodeCounter(payload)
+		if err != nil {
+			return nil
+		}
+		if c.Add = big.NewInt(p.N); p.Set {
+			c.Add, c.Writes = nil, c.Whole
+		}
+		return c
+	case crdt.Set:
+		p, err := crdt.DecodeSet(payload)
+		if err != nil {
+			return nil
+		}
+		if p.Set {
+			c.Writes[crdt.Root] = oracle.DEL
+		}
+		for _, e := range p.Added {
+			c.Writes[crdt.Root.Element(e)] = element
+		}
+		for _, e := range p.Removed {
+			c.Writes[crdt.Root.Element(e)] = oracle.DEL
+		}
+		return c
+	}
+	return nil
+}
+
+// element is the content of an element of a set.
+const element = "in"
+
+// leavesOf is what a value of a kind holds that stands at a path.
+func leavesOf(kind crdt.Kind, value []byte, at crdt.Path) leaves {
+	out := leaves{}
+	switch kind {
+	case crdt.JSON, crdt.YAML:
+		d, err := crdt.ParseFragment(kind, value, at, schemas)
+		if err != nil {
+			return nil
+		}
+		for p, leaf := range d.Leaves() {
+			if p == crdt.Root {
+				p = at
+			} else if at != crdt.Root {
+				p = at + p
+			}
+			out[p] = hex.EncodeToString(leaf.Sum[:])
+		}
+	case crdt.Counter:
+		out[at] = string(value)
+	case crdt.Set:
+		var elements []string
+		if json.Unmarshal(value, &elements) != nil {
+			return nil
+		}
+		for _, e := range elements {
+			out[crdt.Root.Element(e)] = element
+		}
+	default:
+		sum := dag.SumOf(value)
+		out[at] = string(sum[:])
+	}
+	return out
+}
+
+// What can be written into without replacing it.
+var (
+	emptyObject = leavesOf(crdt.JSON, []byte("{}"), crdt.Root)[crdt.Root]
+	emptyList   = leavesOf(crdt.JSON, []byte("[]"), crdt.Root)[crdt.Root]
+	null        = leavesOf(crdt.JSON, []byte("null"), crdt.Root)[crdt.Root]
+)
+
+// leadsTo reports whether no value stands above a path.
+func (l leaves) leadsTo(path crdt.Path) bool {
+	for p, content := range l {
+		if p != path && oracle.Within(path, p) && content != emptyObject && content != emptyList && content != null {
+			return false
+		}
+	}
+	return true
+}
+
+// with is what is there once part stands at a path in place of what did. What
+// became empty by that is {}.
+func (l leaves) with(at crdt.Path, part leaves) leaves {
+	out := leaves{}
+	for p, content := range l {
+		if !oracle.Within(p, at) && !oracle.Within(at, p) {
+			out[p] = content
+		}
+	}
+	maps.Copy(out, part)
+	if at != crdt.Root && len(part) == 0 && len(l.at(at)) > 0 {
+		up := at.Parent()
+		if len(out.at(up)) == 0 {
+			out[up] = emptyObject
+			if last, _ := at.Last(); strings.HasPrefix(string(at[len(up):]), "/[") && last != "" {
+				out[up] = emptyList
+			}
+		}
+	}
+	return out
+}
+
+// at is what stands at a path and below it.
+func (l leaves) at(top crdt.Path) leaves {
+	out := leaves{}
+	for p, content := range l {
+		if oracle.Within(p, top) {
+			out[p] = content
+		}
+	}
+	return out
+}
+
+// text is the value of a revision of a block, as its author saw it; nil for a
+// deletion.
+func (b *block) text(i int) []byte {
+	if b.payloads[i] == nil {
+		return nil
+	}
+	return crdt.TextOf(crdt.Kind(b.revisions[i].Kind), b.payloads[i])
+}
+
+// text is the whole value of the revision that is served; nil if that is a
+// deletion.
+func (s *sight) text() []byte {
+	r := s.served()
+	if r.Deleted {
+		return nil
+	}
+	return crdt.TextOf(r.Kind, r.Value)
+}
+
+// holds reports whether a value is what is to be served: the author's bytes if
+// those are it.
+func (s *sight) holds(kind crdt.Kind, value []byte) bool {
+	switch {
+	case s.view.Absent():
+		return value == nil
+	case s.reading.Exact && !bytes.Equal(value, s.text()):
+		return false
+	}
+	return value != nil && maps.Equal(leavesOf(kind, value, crdt.Root), s.reading.Leaves)
+}
+
+// leaves are what is served.
+func (s *sight) leaves() leaves { return s.reading.Leaves }
+
+// open is an open conflict, and what its sides hold.
+type open struct {
+	*crdt.Conflict
+	sides []map[crdt.Path]string
+}
+
+func (s *sight) conflict(i int) open { return open{&s.view.Conflicts[i], s.reading.Sides[i]} }
+
+// register reports whether a side is the whole value of one revision.
+func (c *open) register(i int) bool { return c.Sides[i].Value != crdt.Sum{} }
+
+// isOf reports whether a side is said to be of the kind that it is.
+func (c *open) isOf(i int, got *rpc.Side) bool {
+	return !c.register(i) || got.Kind == c.Sides[i].Kind
+}
+
+// holds reports whether a side is what it is said to be.
+func (c *open) holds(i int, got *rpc.Side) bool {
+	switch {
+	case c.Sides[i].Deleted:
+		return got.Deleted
+	case c.register(i):
+		return dag.SumOf(got.Value) == dag.Sum(c.Sides[i].Value)
+	}
+	return maps.Equal(leavesOf(got.Kind, got.Value, c.Path), c.sides[i])
+}
