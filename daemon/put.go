@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"crush/crdt"
@@ -130,9 +131,12 @@ func (s *sight) kindFor(want, other crdt.Kind) (crdt.Kind, error) {
 // a document, for a writer who has read parents. Where nothing is, a json is
 // made.
 func (s *sight) edit(parents []dag.RevisionID, path crdt.Path, value *[]byte, kind crdt.Kind, mark dag.Mark) (*dag.Draft, error) {
+	s, err := s.as(parents)
+	if err != nil {
+		return nil, err
+	}
 	var d *crdt.Document
 	if value != nil {
-		var err error
 		if d, err = s.fragment(*value, path, kind); err != nil {
 			return nil, err
 		}
@@ -291,7 +295,11 @@ func (r *Replica) putIn(tx *dag.Tx, fork dag.ForkID, q *rpc.PutRequest, cond *co
 		}
 		return s.put(tx, r, d)
 	}
-	kind, err := s.kindFor(q.Kind, q.Otherwise)
+	read, err := s.as(parents)
+	if err != nil {
+		return o, err
+	}
+	kind, err := read.kindFor(q.Kind, q.Otherwise)
 	if err != nil {
 		return o, err
 	}
@@ -313,7 +321,7 @@ func ofUnknownKind(key string) error {
 type outcome struct {
 	now       *sight // after the write
 	before    crdt.View
-	parents   int
+	all       bool // the writer had read all heads
 	unchanged bool
 }
 
@@ -342,8 +350,9 @@ func (s *sight) put(tx *dag.Tx, r *Replica, d *dag.Draft) (outcome, error) {
 	if err := tx.Put(*d); err != nil {
 		return outcome{}, err
 	}
+	all := !slices.ContainsFunc(s.Heads, func(h dag.Head) bool { return !slices.Contains(d.Parents, h.ID) })
 	now, err := r.lookIn(tx, s.Fork, s.Key)
-	return outcome{now: now, before: s.View, parents: len(d.Parents)}, err
+	return outcome{now: now, before: s.View, all: all}, err
 }
 
 // written describes an outcome once it is on disk.
@@ -355,7 +364,7 @@ func (r *Replica) written(o *outcome, rec *dag.Receipt) rpc.Written {
 	if len(rec.Revisions) > 0 {
 		out.Revision = rec.Revisions[0]
 	}
-	if len(o.before.Conflicts) > 0 && o.now.settled() && o.parents > 1 {
+	if len(o.before.Conflicts) > 0 && o.now.settled() && o.all {
 		out.Settled = len(o.before.Conflicts[0].Sides)
 	}
 	return out

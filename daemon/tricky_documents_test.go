@@ -364,3 +364,43 @@ func TestConflictOnForksOfForks(t *testing.T) {
 	}
 	hand{l, from}.shows(`{"a":2,"b":1}; value at /a: 2 > 3`)
 }
+
+// TestSettledBesideAnOpenOne: a put says that it settles a conflict, also of the
+// one head that has left it open.
+func TestSettledBesideAnOpenOne(t *testing.T) {
+	l := newLab(t, "a")
+	d := hand{l, ""}
+	d.json(`{"a":1,"b":1}`)
+	l.fork("s", "")
+	d.edit("/a", "2")
+	hand{l, "s"}.edit("/a", "3")
+	l.merge("s", "default", rpc.OnConflictKeep)
+	d.edit("/b", "5")
+	d.shows(`{"a":2,"b":5}; value at /a: 2 > 3`)
+	w, err := d.Put(t.Context(), rpc.PutRequest{KeyRef: d.key(), Value: []byte(`{"a":9,"b":9}`)})
+	if err != nil || w.Settled != 2 || w.Conflict {
+		t.Errorf("%+v, %v", w, err)
+	}
+}
+
+// TestKindOfTheBase: who gives a token and no kind keeps that of what he read.
+func TestKindOfTheBase(t *testing.T) {
+	l := newLab(t, "a")
+	d := hand{l, ""}
+	d.write(rpc.PutRequest{Value: []byte("a: 1\n"), Kind: crdt.YAML})
+	e, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: d.key()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write(rpc.PutRequest{Value: []byte("x"), Kind: crdt.Bytes})
+	for _, q := range []rpc.PutRequest{{Value: []byte("a: 2\n")}, {Value: []byte("b: 3"), Path: "/a"}} {
+		q.KeyRef, q.Base = d.key(), e.Token
+		w, err := l.Put(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := l.Graph().Revision(w.Revision); err != nil || crdt.Kind(c.Revision.Kind) != crdt.YAML {
+			t.Errorf("put %q at %q: kind %s, %v", q.Value, q.Path, crdt.Kind(c.Revision.Kind), err)
+		}
+	}
+}
