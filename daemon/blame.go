@@ -114,7 +114,7 @@ func (r *Replica) wroteFields(c *dag.Change) ([]crdt.Path, *crdt.Document, error
 	}
 	payload, err := r.graph.ChangePayload(c)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, notGone(err) // of what was purged nobody knows any more
 	}
 	p, err := crdt.DecodeDocument(payload)
 	if err != nil {
@@ -229,6 +229,9 @@ func (r *Replica) passOn(s *sight, here []byte, mine []carried, parent dag.Revis
 		return nil, err
 	}
 	before, err := r.contentOf(&c)
+	if isGone(err) {
+		return mine, nil
+	}
 	if err != nil {
 		return nil, err
 	}

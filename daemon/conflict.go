@@ -234,12 +234,12 @@ func (m *documentMemory) wroteAt(c *dag.Change, path crdt.Path) (bool, error) {
 	paths, ok := m.paths[c.ID]
 	if !ok {
 		payload, err := m.payload(c)
-		if err != nil {
+		if err != nil && !isGone(err) {
 			return false, err
 		}
 		d, err := crdt.DecodeDocument(payload)
 		if paths = d.Paths; err != nil {
-			paths = []crdt.Path{crdt.Root} // it is read as one value
+			paths = []crdt.Path{crdt.Root} // it is read as one value, or was purged and can be the base
 		}
 		m.paths[c.ID] = paths
 	}

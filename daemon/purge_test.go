@@ -153,3 +153,69 @@ func (l *lab) newest(key string) string {
 	l.t.Fatal("nothing was written")
 	return ""
 }
+
+// TestPurgeBehind: who looks behind a head finds there what was purged, and goes
+// on without it.
+func TestPurgeBehind(t *testing.T) {
+	for kind, values := range map[crdt.Kind][3]string{
+		crdt.JSON: {`{"a":1,"b":1}`, `{"a":2,"b":1}`, `{"a":3,"b":1}`},
+		crdt.YAML: {"a: 1\nb: 1\n", "a: 2\nb: 1\n", "a: 3\nb: 1\n"},
+		crdt.Text: {"a1\nb\n", "a2\nb\n", "a3\nb\n"},
+	} {
+		l := newLab(t, "a")
+		l.says("ann", "", "k", kind, values[0])
+		first, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: rpc.KeyRef{Key: "k"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.fork("s", "")
+		l.says("bob", "", "k", kind, values[1])
+		l.says("bob", "s", "k", kind, values[2])
+		if _, err := l.Replica.Purge(t.Context(), rpc.PurgeRequest{Revision: rpc.Ref(first.Revision.String()), Claim: rpc.Claim{Message: "leaked"}}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			n := 0
+			for line, err := range l.Blame(t.Context(), rpc.KeyRef{Key: "k"}) {
+				if n++; err != nil || line.Author != "bob" && line.Author != "ann" {
+					t.Errorf("blame of a %s: %+v, %v", kind, line, err)
+				}
+			}
+			for c, err := range l.Conflicts(t.Context(), "", "") {
+				if err != nil || len(c.Sides) != 2 {
+					t.Errorf("conflicts of a %s: %+v, %v", kind, c, err)
+				}
+			}
+			if n == 0 {
+				t.Errorf("blame of a %s has no lines", kind)
+			}
+			l.merge("s", "default", rpc.OnConflictKeep)
+		}
+	}
+}
+
+// TestPurgedBase: the base of a conflict can have been purged, behind what both
+// sides have read.
+func TestPurgedBase(t *testing.T) {
+	l := newLab(t, "a")
+	d := hand{l, ""}
+	d.json(`{"a":1,"b":1}`)
+	first, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: d.key()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.edit("/b", "2")
+	l.fork("s", "")
+	d.edit("/a", "2")
+	hand{l, "s"}.edit("/a", "3")
+	if _, err := l.Replica.Purge(t.Context(), rpc.PurgeRequest{Revision: rpc.Ref(first.Revision.String()), Claim: rpc.Claim{Message: "leaked"}}); err != nil {
+		t.Fatal(err)
+	}
+	l.merge("s", "default", rpc.OnConflictKeep)
+	d.shows(`{"a":2,"b":2}; value at /a: 2 > 3`)
+	for c, err := range l.Conflicts(t.Context(), "", "") {
+		if err != nil || c.Base != nil && c.Base.Purged == nil {
+			t.Errorf("%+v, %v", c, err)
+		}
+	}
+}
