@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"slices"
 
 	"crush/crdt"
@@ -305,6 +306,9 @@ func (s *sight) holds(c *content) (bool, error) {
 	}
 	x.Conflicts = nil
 	d, err := x.Put(c.kind, c.value, lists)
+	if _, ok := errors.AsType[*crdt.SyntaxError](err); ok {
+		return false, nil // a damaged value of somebody else's, or one that is refused when it is written
+	}
 	return d.Empty, unparsed(s.Key, err)
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"crush/crdt"
+	"crush/dag"
 	"crush/rpc"
 )
 
@@ -403,4 +404,44 @@ func TestKindOfTheBase(t *testing.T) {
 			t.Errorf("put %q at %q: kind %s, %v", q.Value, q.Path, crdt.Kind(c.Revision.Kind), err)
 		}
 	}
+}
+
+// TestDamagedDocument: what somebody's program wrote as a json and is none is a
+// value like another: it can be compared, merged and undone.
+func TestDamagedDocument(t *testing.T) {
+	l := newLab(t, "a")
+	d := hand{l, ""}
+	d.json(`{"a":1}`)
+	l.fork("s", "")
+	s, err := l.lookAt(forkOf(t, l, "s"), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Graph().Commit(t.Context(), dag.Note{}, func(tx *dag.Tx) error {
+		return tx.Put(dag.Draft{Fork: s.Fork, Key: "k", Kind: uint64(crdt.JSON), Payload: []byte("none"), Parents: s.parents()})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for x, err := range l.Diff(t.Context(), rpc.DiffRequest{A: "default", B: "s"}) {
+		if err != nil || x.Change != "changed" {
+			t.Errorf("diff: %+v, %v", x, err)
+		}
+	}
+	if m := l.merge("s", "default", ""); !m.Applied || len(m.Clean) != 1 {
+		t.Errorf("merged: %+v", m)
+	}
+	d.shows("none")
+	if _, err := l.Undo(t.Context(), rpc.UndoRequest{}); err != nil {
+		t.Error(err)
+	}
+	d.shows(`{"a":1}`)
+}
+
+func forkOf(t *testing.T, l *lab, name string) dag.ForkID {
+	t.Helper()
+	f, ok := l.Graph().ForkNamed(name)
+	if !ok {
+		t.Fatalf("no fork %q", name)
+	}
+	return f.ID
 }
