@@ -118,7 +118,7 @@ func (t *turn) settle(f *foresight, k *foreseen) (refusal rpc.Code) {
 		newest := slices.MaxFunc(k.now.heads, func(a, b oracle.Revision) int {
 			return cmp.Or(cmp.Compare(a.Time, b.Time), bytes.Compare(a.Chain[:], b.Chain[:]), compareIDs(a.ID, b.ID))
 		})
-		k.settle = t.settlement(k, newest)
+		k.settle = t.settlement(k, k.now.taking(newest))
 		return ""
 	default:
 		return ""
@@ -131,12 +131,21 @@ func (t *turn) settlement(k *foreseen, r oracle.Revision) *wish {
 	return &wish{at: k.at, parents: k.now.headIDs(), kind: r.Kind, deleted: r.Deleted, value: r.Value, mark: dag.MarkResolved}
 }
 
+// taking is what a side writes when it is taken: a deletion is one of the kind
+// that is served.
+func (s *sight) taking(r oracle.Revision) oracle.Revision {
+	if r.Deleted {
+		r.Kind = s.view.Kind
+	}
+	return r
+}
+
 // side finds the head that a letter names.
 func (t *turn) side(s *sight, letter string) (r oracle.Revision, refusal rpc.Code) {
 	for _, c := range s.view.Conflicts {
 		for _, side := range c.Sides {
 			if side.Letter == letter {
-				return s.heads[slices.IndexFunc(s.heads, func(h oracle.Revision) bool { return h.ID == side.Revision })], ""
+				return s.taking(s.heads[slices.IndexFunc(s.heads, func(h oracle.Revision) bool { return h.ID == side.Revision })]), ""
 			}
 		}
 	}
@@ -451,7 +460,7 @@ func (t *turn) taken(f *foresight, key string, s *sight, name string) (r oracle.
 	case 0:
 		return r, rpc.CodeNotFound
 	case 1:
-		return found[0], ""
+		return s.taking(found[0]), ""
 	}
 	return r, rpc.CodeAmbiguous
 }
