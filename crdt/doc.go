@@ -88,7 +88,11 @@
 // # Texts in conflict
 //
 // The view of a text is one side or the other. [MergeLines] makes a proposal of
-// both, for who settles a conflict; it has no part in any read.
+// both, for who settles a conflict; it decides no value on any read.
+//
+// The text of a document that several wrote at once is no head's. If the merged
+// lines of what all of them wrote say just what the document is, that is how it
+// is spelled; else it is spelled like one of them.
 //
 // # Conflict ids and states
 //

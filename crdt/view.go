@@ -95,6 +95,8 @@ type View struct {
 	// inner are the ranks of sides of the conflicts inside the sides. Forks
 	// that are made here rank by them.
 	inner sourceRanks
+	// woven is of a Document without conflicts.
+	woven woven
 }
 
 // Exists reports whether there is a visible write at all. A deletion is one.
@@ -256,6 +258,9 @@ func (g *stage) pick(view *View, what *served, first *side) {
 	if !bestFit.whole && what.class != registerClass {
 		view.Document, view.Text = tree, what.text()
 	}
+	if view.Document != nil && len(view.Conflicts) == 0 {
+		view.woven = g.weave(view.Kind)
+	}
 }
 
 // fit is how well the value of a head goes with what is served.
@@ -324,6 +329,9 @@ func (v View) Bytes(payload []byte) []byte {
 	case v.Absent():
 		return nil
 	case v.Document != nil:
+		if text, ok := v.woven.text(v.Kind, v.Document); ok {
+			return text
+		}
 		if text, err := v.Document.Render(v.Kind, TextOf(v.Kind, payload)); err == nil {
 			return text
 		}
