@@ -39,7 +39,7 @@ func (r *Replica) Get(ctx context.Context, q rpc.GetRequest) (rpc.Entry, error) 
 	if err != nil {
 		return rpc.Entry{}, outward(err)
 	}
-	if err := s.mayServe(); err != nil {
+	if err := s.mayServe(f, q.At); err != nil {
 		return rpc.Entry{}, err
 	}
 	out, err := r.describe(f, s, !q.Meta, q.Bare)
@@ -107,14 +107,15 @@ func documentOf(kind crdt.Kind, value []byte, tree func() (*crdt.Document, error
 	return d.JSON(), nil
 }
 
-// mayServe refuses a key in conflict that a policy wants not to be served then.
-func (s *sight) mayServe() error {
+// mayServe refuses a key in conflict that a policy wants not to be served then,
+// as it stood where the key was read.
+func (s *sight) mayServe(f dag.Fork, at string) error {
 	if s.settled() {
 		return nil
 	}
-	p, err := s.r.policiesBy(s.from, s.Fork)
+	p, err := s.r.policiesAt(f, at)
 	if err != nil {
-		return outward(err)
+		return err
 	}
 	if p.of(s.Key).Served == rpc.ServedFail {
 		return failure(rpc.CodeConflict, "%q is in conflict, and its policy serves nothing then: crush conflicts lists the sides", s.Key)

@@ -227,6 +227,25 @@ func (r *Replica) policiesBy(from reader, fork dag.ForkID) (*policies, error) {
 	return p, nil
 }
 
+// policiesAt returns the policies of a fork as they stand, or stood at what a
+// person named.
+func (r *Replica) policiesAt(f dag.Fork, at string) (*policies, error) {
+	if at == "" {
+		p, err := r.policiesBy(graphReader{r.graph}, f.ID)
+		return p, outward(err)
+	}
+	e, err := r.entryAt(f, rpc.PolicyKey, at)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.look(&e)
+	if err != nil {
+		return nil, outward(err)
+	}
+	p, err := readPolicies(s)
+	return p, outward(err)
+}
+
 // readPolicies reads what a policy key says. What cannot be read, because an
 // older version or another program wrote it, counts as a conflict of all.
 func readPolicies(s *sight) (*policies, error) {

@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -444,4 +445,30 @@ func forkOf(t *testing.T, l *lab, name string) dag.ForkID {
 		t.Fatalf("no fork %q", name)
 	}
 	return f.ID
+}
+
+// TestServedFailAt: whether a key in conflict is served is said by the policy of
+// the same cut.
+func TestServedFailAt(t *testing.T) {
+	l := newLab(t, "a")
+	d := hand{l, ""}
+	d.json(`{"a":1}`)
+	l.fork("s", "")
+	d.edit("/a", "2")
+	hand{l, "s"}.edit("/a", "3")
+	l.merge("s", "default", rpc.OnConflictKeep)
+	tag := func(name string) {
+		if _, err := l.Tag(t.Context(), rpc.PointRequest{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tag("served")
+	l.setPolicy("", rpc.Policy{Pattern: "k", Served: rpc.ServedFail})
+	tag("refused")
+	l.setPolicy("", rpc.Policy{Pattern: "k", Served: rpc.ServedWinner})
+	for at, refused := range map[string]bool{"": false, "refused": true, "served": false} {
+		if _, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: d.key(), At: at}); errors.Is(err, rpc.ErrConflict) != refused || !refused && err != nil {
+			t.Errorf("at %q: %v", at, err)
+		}
+	}
 }
