@@ -219,3 +219,23 @@ func TestPurgedBase(t *testing.T) {
 		}
 	}
 }
+
+// TestPurgedPart: a part of a document that was purged cannot be changed, and
+// the answer says why; all of it can be written.
+func TestPurgedPart(t *testing.T) {
+	l := newLab(t, "a")
+	d := hand{l, ""}
+	d.json(`{"a":1}`)
+	if _, err := l.Replica.Purge(t.Context(), rpc.PurgeRequest{Name: "k", Claim: rpc.Claim{Message: "leaked"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Put(t.Context(), rpc.PutRequest{KeyRef: d.key(), Path: "/a", Value: []byte("2")}); !errors.Is(err, rpc.ErrPurged) {
+		t.Errorf("put: %v", err)
+	}
+	if _, err := l.Delete(t.Context(), rpc.DeleteRequest{KeyRef: d.key(), Path: "/a"}); !errors.Is(err, rpc.ErrPurged) {
+		t.Errorf("del: %v", err)
+	}
+	d.json(`{"a":2}`)
+	d.edit("/a", "3")
+	d.shows(`{"a":3}`)
+}

@@ -135,6 +135,9 @@ func (s *sight) edit(parents []dag.RevisionID, path crdt.Path, value *[]byte, ki
 	if err != nil {
 		return nil, err
 	}
+	if _, err := s.context(); isGone(err) && !s.Absent() && s.Document == nil {
+		return nil, err // a part of what is gone cannot be changed
+	}
 	var d *crdt.Document
 	if value != nil {
 		if d, err = s.fragment(*value, path, kind); err != nil {
