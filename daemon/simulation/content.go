@@ -123,6 +123,9 @@ func (l leaves) leadsTo(path crdt.Path) bool {
 // became empty by that is {}.
 func (l leaves) with(at crdt.Path, part leaves) leaves {
 	out := leaves{}
+	if len(part) == 0 && len(l.at(at)) == 0 {
+		return maps.Clone(l)
+	}
 	for p, content := range l {
 		if !oracle.Within(p, at) && !oracle.Within(at, p) {
 			out[p] = content

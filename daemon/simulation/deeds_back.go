@@ -57,7 +57,7 @@ func rollback(ctx context.Context, t *turn) error {
 	if err := t.others(at); err != nil {
 		return err
 	}
-	return t.answered(&got.Written, at, len(want.parents))
+	return t.answered(&got.Written, at)
 }
 
 // rollbackTo finds what a rollback must write.
@@ -269,5 +269,5 @@ func pick(ctx context.Context, t *turn) error {
 	if err := t.others(at); err != nil {
 		return err
 	}
-	return t.answered(&got, at, len(want.parents))
+	return t.answered(&got, at)
 }

@@ -426,7 +426,7 @@ func resolve(ctx context.Context, t *turn) error {
 	if err := t.others(at); err != nil {
 		return err
 	}
-	return t.answered(&got, at, len(want.parents))
+	return t.answered(&got, at)
 }
 
 // taken finds the side of a conflict that a letter, a fork or a node names. The

@@ -75,15 +75,14 @@ func (t *turn) granted(id dag.RevisionID, want *wish, was *sight) error {
 
 func compareIDs(a, b crdt.RevisionID) int { return bytes.Compare(a[:], b[:]) }
 
-// answered checks the answer to a write of one key. settles says that it was
-// to settle what was open.
-func (t *turn) answered(got *rpc.Written, at place, parents int) error {
+// answered checks the answer to a write of one key. Who had read all heads, and
+// left nothing open, has settled what was.
+func (t *turn) answered(got *rpc.Written, at place) error {
 	was, now := t.before[at], t.see(at)
-	settled := 0
-	if was.conflicted() && !now.conflicted() && parents > 1 {
+	settled, wrote := 0, len(t.blocks) > 0
+	if was.conflicted() && !now.conflicted() && wrote && t.readAll(was) {
 		settled = len(was.view.Conflicts[0].Sides)
 	}
-	wrote := len(t.blocks) > 0
 	switch {
 	case !slices.Equal(revisionIDs(got.Heads), now.headIDs()):
 		return fmt.Errorf("the answer has the heads %v, %s has %s", got.Heads, t.name(at), t.tell(now))
@@ -96,16 +95,23 @@ func (t *turn) answered(got *rpc.Written, at place, parents int) error {
 	return nil
 }
 
+// readAll reports whether who wrote had read all heads of a place.
+func (t *turn) readAll(was *sight) bool {
+	parents := t.mirror.revisions[t.made.revisions[0]].Parents
+	return !slices.ContainsFunc(was.headIDs(), func(id crdt.RevisionID) bool { return !slices.Contains(parents, dag.RevisionID(id)) })
+}
+
 // condition is what the arguments base, match and absent say.
 type condition struct {
 	base, match rpc.Token
 	parents     []crdt.RevisionID
+	read        *sight // what the parents are the heads of
 	refusal     rpc.Code
 }
 
 // condition reads the tokens of a step, and what they must lead to.
 func (t *turn) condition(at place, was *sight) (c condition, err error) {
-	c.parents = was.headIDs()
+	c.parents, c.read = was.headIDs(), was
 	arg := cmp.Or(t.s.Base, t.s.Match)
 	if arg == "" {
 		return c, nil
@@ -125,7 +131,7 @@ func (t *turn) condition(at place, was *sight) (c condition, err error) {
 		}
 		return c, nil
 	}
-	c.base, c.parents = from.token, from.heads.headIDs()
+	c.base, c.parents, c.read = from.token, from.heads.headIDs(), from.heads
 	for _, id := range c.parents {
 		// It may be here, and not yet be visible on the fork.
 		if c.refusal == "" && !t.readable(at, id) {
@@ -171,7 +177,7 @@ func put(ctx context.Context, t *turn) error {
 	if t.s.How == "absent" && !was.view.Absent() {
 		c.refusal = first(c.refusal, rpc.CodeStale)
 	}
-	want := wish{at: at, parents: c.parents, kind: keptKind(was), value: expand(t.s.Value)}
+	want := wish{at: at, parents: c.parents, kind: keptKind(c.read), value: expand(t.s.Value)}
 	if t.s.Kind != "" {
 		if want.kind, err = crdt.ParseKind(t.s.Kind); err != nil {
 			return err
@@ -200,7 +206,7 @@ func put(ctx context.Context, t *turn) error {
 	if err := t.others(at); err != nil {
 		return err
 	}
-	return t.answered(&got, at, len(want.parents))
+	return t.answered(&got, at)
 }
 
 // del deletes a key, or all below a prefix.
@@ -235,7 +241,7 @@ func del(ctx context.Context, t *turn) error {
 	} else if err := t.fulfilled(&wish{at: at, parents: c.parents, kind: keptKind(was), deleted: true}); err != nil {
 		return err
 	}
-	return t.answered(&got, at, len(c.parents))
+	return t.answered(&got, at)
 }
 
 func (t *turn) delBelow(ctx context.Context, fork dag.ForkID, refusal rpc.Code, q rpc.DeleteRequest) error {
