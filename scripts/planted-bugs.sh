@@ -6,6 +6,8 @@
 #   scripts/planted-bugs.sh            all
 #   scripts/planted-bugs.sh NAME…      some: the names of the files, without .patch
 #
+# Those called document-… are looked for in the histories of documents.
+#
 # HISTORIES says how many histories a fault has to survive (5000). It exits 1 if one survives, and 2 if a patch no
 # longer applies or builds: then the product has moved on, and the fault must be planted anew. It takes some
 # minutes, needs Go and Git, and is no part of scripts/check.sh.
@@ -37,16 +39,17 @@ else
 fi
 
 root=$PWD survivors=()
-printf '%-32s %-9s %7s %5s  %s\n' fault seed steps secs 'caught by'
+printf '%-38s %-9s %7s %5s  %s\n' fault seed steps secs 'caught by'
 for patch in "${patches[@]}"; do
 	name=$(basename "$patch" .patch)
 	[[ -r $patch ]] || die "there is no $patch"
 	plant "$root/$patch" || die "$name does not apply any more: plant it anew"
 	(cd "$copy" && go test -c -o "$work/planted.test" ./daemon/simulation) || die "$name does not build any more: plant it anew"
-	from=$SECONDS
-	if (cd "$copy/daemon/simulation" && "$work/planted.test" -test.run '^TestHistories$' -histories "$histories" -test.timeout 10m) >"$work/out" 2>&1; then
+	from=$SECONDS test=TestHistories
+	[[ $name == document-* ]] && test=TestDocuments
+	if (cd "$copy/daemon/simulation" && "$work/planted.test" -test.run "^$test\$" -histories "$histories" -test.timeout 10m) >"$work/out" 2>&1; then
 		survivors+=("$name")
-		printf '%-32s %-9s %7s %5d  %s\n' "$name" - - $((SECONDS - from)) 'NOTHING: it survives'
+		printf '%-38s %-9s %7s %5d  %s\n' "$name" - - $((SECONDS - from)) 'NOTHING: it survives'
 	else
 		# seed 3: step … / shrunk from 22 to 7 steps: what was wrong
 		seed=$(sed -n 's/.*simulation_test.go:[0-9]*: seed \([0-9]*\): .*/\1/p' "$work/out" | head -n 1)
@@ -56,7 +59,7 @@ for patch in "${patches[@]}"; do
 			tail -n 30 "$work/out" >&2
 			die "$name ended the test without a history"
 		fi
-		printf '%-32s %-9s %7s %5d  %.100s\n' "$name" "$seed" "$steps" $((SECONDS - from)) "$cause"
+		printf '%-38s %-9s %7s %5d  %.100s\n' "$name" "$seed" "$steps" $((SECONDS - from)) "$cause"
 	fi
 	plant -R "$root/$patch"
 done
