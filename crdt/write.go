@@ -321,7 +321,37 @@ func (c Context) putDocument(kind Kind, d *Document, text []byte) (Draft, error)
 	}
 	paths := Diff(old, d)
 	same := len(paths) == 0 && kind == c.Kind
-	return c.encode(kind, d, text, paths, c.paths(), same)
+	draft, err := c.encode(kind, d, text, paths, c.paths(), same)
+	if err == nil && len(draft.Payload) > 2*MaxDocument {
+		// So much is removed that saying all of it would be too long.
+		return c.encode(kind, d, text, Settle(Root, d), c.paths(), false)
+	}
+	return draft, err
+}
+
+// PutBeside is Put of a document that leaves some of the conflicts open. If it
+// would write within one of these, the error is a *ConflictError.
+func (c Context) PutBeside(kind Kind, value []byte, lists Lists, keep []ConflictID) (Draft, error) {
+	d, err := ParseDocument(kind, value, lists)
+	if err != nil {
+		return Draft{}, err
+	}
+	old, err := c.tree()
+	if err != nil {
+		return Draft{}, err
+	}
+	paths := Diff(old, d)
+	var settled []Path
+	for i := range c.Conflicts {
+		open := &c.Conflicts[i]
+		switch {
+		case !slices.Contains(keep, open.ID):
+			settled = append(settled, open.Path)
+		case slices.ContainsFunc(paths, open.Path.Within), slices.ContainsFunc(paths, func(p Path) bool { return p.Within(open.Path) }):
+			return Draft{}, &ConflictError{open.Path, open.ID}
+		}
+	}
+	return c.encode(kind, d, value, paths, settled, len(paths) == 0 && kind == c.Kind)
 }
 
 // change writes new in place of old.

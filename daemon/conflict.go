@@ -61,13 +61,16 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 		return nil, nil
 	}
 	e := k.Entry
-	changes, err := r.graph.HeadChanges(e)
-	if err != nil {
-		return nil, outward(err)
-	}
+	var err error
+	var changes []dag.Change
 	heads := make(map[dag.RevisionID]int, len(e.Heads))
-	for i := range e.Heads {
-		heads[e.Heads[i].ID] = i
+	if _, applied := k.from.(graphReader); applied {
+		if changes, err = r.graph.HeadChanges(e); err != nil {
+			return nil, outward(err)
+		}
+		for i := range e.Heads {
+			heads[e.Heads[i].ID] = i
+		}
 	}
 	var out []rpc.Conflict
 	m := r.documentMemory()
@@ -79,7 +82,7 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 			change := new(dag.Change)
 			if h, ok := heads[dag.RevisionID(s.Revision)]; ok {
 				change = &changes[h]
-			} else if *change, err = r.graph.Revision(dag.RevisionID(s.Revision)); err != nil {
+			} else if *change, err = k.from.change(e.Key, dag.RevisionID(s.Revision)); err != nil {
 				return nil, outward(err)
 			}
 			side, err := m.side(f, change, c.Path, s)
@@ -94,9 +97,6 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 		}
 		if err != nil {
 			return nil, outward(err)
-		}
-		if text, clash := propose(&d); clash == nil {
-			d.Proposal = string(text)
 		}
 		out = append(out, d)
 	}
@@ -160,6 +160,17 @@ func (m *documentMemory) base(c *dag.Change, path crdt.Path) (*rpc.Base, error) 
 
 // errNoProposal says that a conflict is not of two texts that parted.
 var errNoProposal = errors.New("only two texts that were made of one have a proposal")
+
+// withProposals is conflicts with the proposals of texts, for who settles them.
+func (r *Replica) withProposals(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, error) {
+	all, err := r.conflicts(f, k, find)
+	for i := range all {
+		if text, clash := propose(&all[i]); clash == nil {
+			all[i].Proposal = string(text)
+		}
+	}
+	return all, err
+}
 
 // propose joins the lines of two texts in conflict.
 func propose(c *rpc.Conflict) ([]byte, error) {

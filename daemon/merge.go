@@ -111,7 +111,7 @@ func (r *Replica) conflictsOn(ctx context.Context, f dag.Fork, prefix string) it
 			var cs []rpc.Conflict
 			s, err := r.lookAt(f.ID, key)
 			if err == nil {
-				cs, err = r.conflicts(f, s, r.seenByAll)
+				cs, err = r.withProposals(f, s, r.seenByAll)
 			}
 			if err != nil {
 				yield(rpc.Conflict{}, outward(err))

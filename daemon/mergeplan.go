@@ -120,7 +120,7 @@ func (r *Replica) planKey(p *mergePlan, merged *dag.Preview, key string, q *rpc.
 		return outward(err)
 	}
 	if k.conflict && k.settle == nil {
-		cs, err := r.conflicts(p.dst, k.after, r.onBoth(p.src))
+		cs, err := r.withProposals(p.dst, k.after, r.onBoth(p.src))
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
+	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -165,5 +168,41 @@ func (r *Replica) oldDraft(tx *dag.Tx, f dag.Fork, on dag.ForkID, key string, to
 	if err != nil {
 		return nil, "", err
 	}
+	if keep := now.sameConflicts(was); len(keep) > 0 && isDocument(c.kind) && isDocument(now.Kind) {
+		d, what, err := now.changeBeside(&c, dag.MarkReverted, keep)
+		if _, within := errors.AsType[*crdt.ConflictError](err); !within {
+			return d, what, err
+		}
+	}
 	return now.change(&c, dag.MarkReverted)
+}
+
+// sameConflicts are the conflicts that stand now as they stood before: who goes
+// back to that has no part in them.
+func (s *sight) sameConflicts(before *sight) (same []crdt.ConflictID) {
+	for _, c := range s.Conflicts {
+		if slices.ContainsFunc(before.Conflicts, func(b crdt.Conflict) bool { return b.ID == c.ID && b.State == c.State }) {
+			same = append(same, c.ID)
+		}
+	}
+	return same
+}
+
+// changeBeside is change to a document that leaves some conflicts open. The
+// error can be a *crdt.ConflictError.
+func (s *sight) changeBeside(c *content, mark dag.Mark, keep []crdt.ConflictID) (*dag.Draft, string, error) {
+	lists, err := s.lists()
+	if err != nil {
+		return nil, "", err
+	}
+	var within error
+	d, err := s.drafted(s.parents(), mark, func(x crdt.Context) (crdt.Draft, error) {
+		out, err := x.PutBeside(c.kind, c.value, lists, keep)
+		within = err
+		return out, err
+	})
+	if err != nil {
+		return nil, "", cmp.Or(within, err)
+	}
+	return d, "changed", nil
 }

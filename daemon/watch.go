@@ -204,10 +204,14 @@ func (w *watcher) event(c *dag.Change) (ev rpc.Event, ok bool, err error) {
 		ev.Type = eventConflict
 	case rev.Deleted:
 		ev.Type = eventDelete
-	case len(rev.Parents) > 1:
+	case rev.Mark.Reason() == dag.MarkResolved, len(rev.Parents) > 1 && !isDelta(crdt.Kind(rev.Kind)):
 		ev.Type = eventResolved
 	}
 	now, err := w.r.contentOf(c)
+	if isHead && !rev.Deleted && isDelta(s.Kind) && !s.Absent() {
+		// What several changed at once is in no revision.
+		now, err = s.content()
+	}
 	ev.Value, ev.Purged, err = w.r.shown(now, err)
 	return ev, true, err
 }
