@@ -21,6 +21,8 @@ type candidate struct {
 	siblings map[loc]bool // heads that it competed with at its place
 	past     *past        // nil until it is read
 	record   *Entry       // of its fork, if this is its only head; nil if that is not known
+	asked    bool         // what it saw
+	view     *view        // of its fork at its place, once it was asked twice
 }
 
 // headsOf returns the heads of a key among what is visible, and sets Count and
@@ -200,7 +202,18 @@ func (r *keyed) hides(c *candidate, p placed) (bool, error) {
 		}
 		c.past = &past
 	}
-	return r.visibleAt(c.fork, c.past.before(c.loc), r.key, p.fork, p.loc), nil
+	set := c.past.before(c.loc)
+	// One answer walks the contributions of the fork; so does a view, which then
+	// has all answers.
+	if first := !c.asked; first || p.fork == c.fork {
+		c.asked = true
+		return r.visibleAt(c.fork, set, r.key, p.fork, p.loc), nil
+	}
+	if c.view == nil {
+		c.view = r.forks.viewOf(r.forks.num(c.fork), set, r.key)
+	}
+	cut, ok := c.view.cut(p.fork)
+	return ok && cut.has(p.loc), nil
 }
 
 // scanMost is how many records are passed over before it is cheaper to begin
