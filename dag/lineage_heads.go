@@ -205,7 +205,7 @@ func (r *keyed) hides(c *candidate, p placed) (bool, error) {
 	set := c.past.before(c.loc)
 	// One answer walks the contributions of the fork; so does a view, which then
 	// has all answers.
-	if first := !c.asked; first || p.fork == c.fork {
+	if !c.asked || p.fork == c.fork {
 		c.asked = true
 		return r.visibleAt(c.fork, set, r.key, p.fork, p.loc), nil
 	}
