@@ -1,0 +1,54 @@
+package daemon
+
+import (
+	"slices"
+	"testing"
+
+	"crush/dag"
+	"crush/rpc"
+)
+
+// TestSkipsOfStickyKeys: a pattern stands for its keys only where no longer one
+// says otherwise of some of them.
+func TestSkipsOfStickyKeys(t *testing.T) {
+	yes, no := true, false
+	p := &policies{rules: []rpc.Policy{{Pattern: "env/**/shared", Sticky: &no}, {Pattern: "env/**", Sticky: &yes}}}
+	if got := p.skips([]string{"app", "env/a", "env/b/c"}); !slices.Equal(got, []string{"env/**"}) {
+		t.Errorf("skips %q, want the pattern", got)
+	}
+	if got := p.skips([]string{"app", "env/a", "env/b/shared"}); !slices.Equal(got, []string{"env/a"}) {
+		t.Errorf("skips %q, want the one sticky key", got)
+	}
+}
+
+// TestLabelReadsItsNewest: a job has read what it wrote last, and not beside
+// that what it wrote before, though an older write of somebody else is unseen.
+func TestLabelReadsItsNewest(t *testing.T) {
+	a, b := pair(t)
+	b.put("", "k", "other")
+	var wrote []dag.RevisionID
+	apply := func(value string) {
+		t.Helper()
+		q := rpc.ApplyRequest{Label: "ci", Files: []rpc.File{{Key: "k", Value: []byte(value)}}}
+		if _, err := a.Apply(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+		for c, err := range a.Graph().History(t.Context(), dag.DefaultFork(), "k", dag.HistoryCursor{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Revision.Label == "ci" {
+				wrote = append(wrote, c.ID)
+				break
+			}
+		}
+	}
+	apply("1")
+	apply("2")
+	meet(a, b)
+	apply("3")
+	c, err := a.Graph().Revision(wrote[2])
+	if err != nil || !slices.Equal(c.Revision.Parents, wrote[1:2]) {
+		t.Errorf("the third has read %v, want %v; %v", c.Revision.Parents, wrote[1:2], err)
+	}
+}
