@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"encoding/json"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -47,6 +49,8 @@ func (r *Replica) blame(ctx context.Context, k rpc.KeyRef) ([]rpc.BlameLine, err
 		return r.blameFields(ctx, s)
 	case s.Kind == crdt.Text:
 		return r.blameLines(ctx, s)
+	case s.Kind == crdt.Set:
+		return r.blameElements(ctx, s)
 	}
 	value, err := s.content()
 	if err != nil {
@@ -63,6 +67,7 @@ func (r *Replica) blame(ctx context.Context, k rpc.KeyRef) ([]rpc.BlameLine, err
 func (r *Replica) blamed(c *dag.Change, l rpc.BlameLine) rpc.BlameLine {
 	l.Revision, l.Block, l.Node = c.ID, c.Block, r.nodeName(c.Node)
 	l.Author, l.Time, l.Message = rpc.Author(c.Note.Author), timeOf(c.Revision.Time), c.Note.Message
+	l.Claimed = claimed(&c.Note)
 	return l
 }
 
@@ -103,6 +108,48 @@ func (r *Replica) blameFields(ctx context.Context, s *sight) ([]rpc.BlameLine, e
 	}
 	for _, i := range left { // what nobody says that he wrote was there first
 		lines[i] = r.blamed(&last, lines[i])
+	}
+	return lines, nil
+}
+
+// blameElements finds for each element of a set the newest revision that added
+// it.
+func (r *Replica) blameElements(ctx context.Context, s *sight) ([]rpc.BlameLine, error) {
+	value, err := s.content()
+	if err != nil {
+		return nil, err
+	}
+	var elements []string
+	if err := json.Unmarshal(value.value, &elements); err != nil {
+		return nil, fmt.Errorf("blame %q: %w", s.Key, err)
+	}
+	var lines []rpc.BlameLine
+	left := map[string]int{}
+	for i, e := range elements {
+		left[e] = i
+		lines = append(lines, rpc.BlameLine{Value: []byte(e)})
+	}
+	for c, err := range s.back(headIDs(s.Entry)) {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			return nil, err
+		}
+		payload, err := r.graph.ChangePayload(&c)
+		if err != nil && !isGone(err) {
+			return nil, err
+		}
+		wrote, err := crdt.DecodeSet(payload)
+		if err != nil {
+			continue // of another kind, or gone
+		}
+		for _, e := range wrote.Added {
+			if i, ok := left[e]; ok {
+				lines[i] = r.blamed(&c, lines[i])
+				delete(left, e)
+			}
+		}
+		if len(left) == 0 {
+			break
+		}
 	}
 	return lines, nil
 }

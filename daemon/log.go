@@ -332,12 +332,18 @@ func (r *Replica) logEntry(c *dag.Change, value bool) (rpc.LogEntry, error) {
 		Message: c.Note.Message, Size: rev.Size, Deleted: rev.Deleted, Mark: markNames[rev.Mark.Reason()],
 	}
 	out.Claimed, out.Purged = claimed(&c.Note), r.purgedBy(c)
-	if !value {
+	if !value && !tellsMore(rev) {
 		return out, nil
 	}
-	old, err := r.contentOf(c)
-	out.Value, out.Purged, err = r.shown(old, err)
-	return out, err
+	payload, err := r.graph.ChangePayload(c)
+	if err == nil && tellsMore(rev) {
+		tellChange(&out, payload)
+	}
+	if value {
+		out.Value, out.Purged, err = r.shown(contentOfRevision(rev, payload), err)
+		return out, err
+	}
+	return out, nil // a line of a value that cannot be read is a line
 }
 
 // claimed is the time in a note; zero if there is none.

@@ -287,6 +287,9 @@ type LogRequest struct {
 	Graph int
 }
 
+// MaxWrote is how many of the changes of one revision a [LogEntry] names.
+const MaxWrote = 16
+
 // LogEntry is one revision of a history; in the log of a fork, one revision
 // or operation of a block. Of an operation, what belongs to a revision is zero.
 type LogEntry struct {
@@ -306,8 +309,14 @@ type LogEntry struct {
 	// was made here.
 	Claimed time.Time
 	Message string
-	Size    int64
+	Size    int64 // of the value, in bytes
 	Deleted bool
+	// Wrote is what of a value the revision changed, the first [MaxWrote] of
+	// WroteCount: the paths of a json or yaml, "+5", "-5" or "=5" of a counter,
+	// "+NAME", "-NAME" or "=NAME" of the elements of a set. Of other kinds, and
+	// of a value that is not there any more, there is none.
+	Wrote      []string
+	WroteCount int
 	// Mark says why a revision was written, if it was no ordinary write:
 	// resolved (by resolve, or by what settles a merge), or reverted (by undo
 	// or rollback).

@@ -49,18 +49,20 @@ type BlameLine struct {
 	Path crdt.Path
 	// Line is its number in a text, from 1; 0 of other kinds.
 	Line     int
-	Value    []byte // value or value_base64 in JSON: one line without its end, or JSON
+	Value    []byte // value or value_base64 in JSON: one line without its end, an element, or JSON
 	Revision dag.RevisionID
 	Block    dag.BlockID
 	Node     string
 	Author   Author
 	Time     time.Time
+	Claimed  time.Time // as in LogEntry
 	Message  string
 }
 
 // Blames says who wrote what.
 type Blames interface {
 	// Blame yields the fields of a json or yaml in order of their paths, the
-	// lines of a text in order, and the value of any other kind as one part.
+	// lines of a text in order, the elements of a set in order, and the value of
+	// any other kind as one part.
 	Blame(ctx context.Context, k KeyRef) iter.Seq2[BlameLine, error]
 }

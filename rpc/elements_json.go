@@ -63,6 +63,9 @@ func (l *BlameLine) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "node", l.Node)
 	b = appendStringMember(b, "author", string(l.Author))
 	b = appendTimeMember(b, "time", l.Time)
+	if !l.Claimed.IsZero() {
+		b = appendTimeMember(b, "claimed", l.Claimed)
+	}
 	return append(appendStringMember(b, "message", l.Message), '}')
 }
 
@@ -77,6 +80,7 @@ func (l *BlameLine) UnmarshalJSON(data []byte) error {
 		Node     string       `json:"node"`
 		Author   Author       `json:"author"`
 		Time     stamp        `json:"time"`
+		Claimed  stamp        `json:"claimed"`
 		Message  string       `json:"message"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
@@ -84,7 +88,7 @@ func (l *BlameLine) UnmarshalJSON(data []byte) error {
 	}
 	*l = BlameLine{
 		Path: w.Path, Line: w.Line, Value: w.bytes(), Revision: w.Revision.is, Block: w.Block.is, Node: w.Node,
-		Author: w.Author, Time: w.Time.Time, Message: w.Message,
+		Author: w.Author, Time: w.Time.Time, Claimed: w.Claimed.Time, Message: w.Message,
 	}
 	return nil
 }

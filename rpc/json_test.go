@@ -65,6 +65,8 @@ func TestJSONRoundTrips(t *testing.T) {
 		"side":           testSide,
 		"log entry":      line,
 		"imported":       LogEntry{Parents: []dag.RevisionID{}, Time: testTime, Claimed: testTime.Add(-time.Hour)},
+		"fields":         LogEntry{Parents: []dag.RevisionID{}, Kind: crdt.JSON, Time: testTime, Wrote: []string{"/a", "/b"}, WroteCount: 17},
+		"claimed field":  BlameLine{Path: "/a", Value: []byte("1"), Time: testTime, Claimed: testTime.Add(-time.Hour)},
 		"of no other":    LogEntry{Parents: []dag.RevisionID{}, Time: testTime, Before: []dag.BlockID{}},
 		"operation":      LogEntry{Block: dag.BlockID{3}, Parents: []dag.RevisionID{}, Fork: "f", Time: testTime, Operation: &merge},
 		"event":          Event{Cursor: "c", Type: "put", Fork: "f", Key: "k", Kind: crdt.Bytes, Value: []byte("v"), Token: "t", Revision: testRev, Block: dag.BlockID{3}, Last: true, Node: "n", Author: "a", Time: testTime},

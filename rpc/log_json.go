@@ -32,6 +32,10 @@ func (e *LogEntry) appendJSON(b []byte) []byte {
 	if !e.Claimed.IsZero() {
 		b = appendTimeMember(b, "claimed", e.Claimed)
 	}
+	if e.WroteCount > 0 {
+		b = append(appendName(b, "wrote"), mustJSON(e.Wrote)...)
+		b = strconv.AppendInt(appendName(b, "wrote_count"), int64(e.WroteCount), 10)
+	}
 	if e.Before != nil {
 		b = appendIDsMember(b, "before", e.Before)
 	}
@@ -81,6 +85,8 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 		Op       *Operation       `json:"operation"`
 		Claimed  stamp            `json:"claimed"`
 		Purged   *PurgeInfo       `json:"purged"`
+		Wrote    []string         `json:"wrote"`
+		Count    int              `json:"wrote_count"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read log entry: %w", err)
@@ -89,7 +95,7 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 		Revision: w.Revision.is, Block: w.Block.is, Parents: w.Parents, Key: w.Key, Fork: w.Fork, Kind: w.Kind.is,
 		Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Size: w.Size, Deleted: w.Deleted,
 		Head: w.Head, Value: w.bytes(), Cursor: w.Cursor, Zone: w.Zone, Before: w.Before, Newest: w.Newest, Mark: w.Mark, Operation: w.Op,
-		Claimed: w.Claimed.Time, Purged: w.Purged,
+		Claimed: w.Claimed.Time, Purged: w.Purged, Wrote: w.Wrote, WroteCount: w.Count,
 	}
 	return nil
 }

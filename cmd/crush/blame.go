@@ -12,9 +12,9 @@ func (p *program) blameCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "blame KEY",
 		Short: "Say who wrote what of a value last",
-		Long: `Say who wrote each field of a json or yaml, or each line of a text, last: the
-revision, where and by whom it was written, and when. A value of any other kind
-is one part. crush show REV says more of a revision.`,
+		Long: `Say who wrote each field of a json or yaml, each line of a text, or each element
+of a set last: the revision, where and by whom it was written, and when. A value
+of any other kind is one part. crush show REV says more of a revision.`,
 		Example: `  crush blame app/config
   crush blame app/motd
   crush blame app/config -o json`,
@@ -53,7 +53,7 @@ func (p *program) blame(cmd *cobra.Command, key string) error {
 }
 
 func blameLine(l *rpc.BlameLine, short *shortener) string {
-	said := fmt.Sprintf("%s  %s  %s  ", short.short(l.Revision), when(l.Time), escape(writer(l.Node, l.Author)))
+	said := fmt.Sprintf("%s  %s  %s  ", short.short(l.Revision), when(l.Time), escape(writer(l.Node, claimant(l.Author, l.Claimed))))
 	switch {
 	case l.Path != "":
 		return said + escape(string(l.Path)) + ": " + shorten(string(l.Value), "")

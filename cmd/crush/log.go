@@ -35,7 +35,8 @@ and members, which belong to no fork, are listed too. --all lists every fork.
 A change of one key is shown by its revision, any other one by its block; crush
 show tells more of each, and crush undo takes back either. The name in brackets
 is the author that was claimed; the one before it is the node that signed, with
-its zone behind an @. A * marks the heads of a key.
+its zone behind an @. A * marks the heads of a key. Of a json or yaml it tells
+the fields that were written, of a counter and a set what was added and removed.
 
 --graph draws beside the list what stands on what: of a key, which revisions the
 writer of each had read; of a fork, how it came to show what it shows, with the
@@ -298,8 +299,13 @@ func changeLine(row *logRow, short *shortener, many bool) string {
 // written says what a revision wrote, without its value.
 func written(e rpc.LogEntry) string {
 	what := size(e.Size)
-	if e.Deleted {
+	switch parts := changedParts(&e); {
+	case e.Deleted:
 		what = "deleted"
+	case parts != "" && !ofFields(&e):
+		what = parts
+	case parts != "":
+		what += "  " + parts
 	}
 	if e.Mark != "" {
 		what += "  " + escape(e.Mark)
@@ -312,10 +318,7 @@ func written(e rpc.LogEntry) string {
 
 // signer is who wrote, and where.
 func signer(e rpc.LogEntry) string {
-	said := e.Author
-	if !e.Claimed.IsZero() {
-		said = rpc.Author(strings.TrimPrefix(string(said)+", "+when(e.Claimed), ", "))
-	}
+	said := claimant(e.Author, e.Claimed)
 	if e.Zone == "" {
 		return writer(e.Node, said)
 	}
@@ -324,4 +327,12 @@ func signer(e rpc.LogEntry) string {
 		return zoned
 	}
 	return fmt.Sprintf("%s (%s)", zoned, said)
+}
+
+// claimant is the author that is claimed, with the time that is.
+func claimant(a rpc.Author, t time.Time) rpc.Author {
+	if t.IsZero() {
+		return a
+	}
+	return rpc.Author(strings.TrimPrefix(string(a)+", "+when(t), ", "))
 }

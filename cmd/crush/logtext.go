@@ -8,6 +8,26 @@ import (
 	"crush/rpc"
 )
 
+// changedParts says which parts of a value a revision changed; "" if it has none.
+func changedParts(e *rpc.LogEntry) string {
+	const most = 3
+	said := make([]string, 0, most)
+	for _, part := range e.Wrote[:min(len(e.Wrote), most)] {
+		said = append(said, shorten(part, ""))
+	}
+	switch more := e.WroteCount - len(said); {
+	case more > 0 && ofFields(e):
+		return count(e.WroteCount, "field")
+	case more > 0:
+		return fmt.Sprintf("%s and %d more", strings.Join(said, " "), more)
+	}
+	return strings.Join(said, " ")
+}
+
+// ofFields reports whether what a revision changed are fields, which are paths:
+// what is said of a counter or a set begins with a sign.
+func ofFields(e *rpc.LogEntry) bool { return strings.HasPrefix(e.Wrote[0], "/") }
+
 // summary says what a change did: its operations, and the keys that it wrote.
 func summary(change []rpc.LogEntry) string {
 	var parts []string

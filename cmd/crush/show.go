@@ -68,6 +68,9 @@ func (p *program) printRevision(e *rpc.LogEntry) {
 		return
 	}
 	p.printf("size      %s\n", size(e.Size))
+	if parts := changedParts(e); parts != "" {
+		p.printf("wrote     %s\n", parts)
+	}
 	if e.Purged != nil {
 		p.printf("value     %s\n", escape(e.Purged.String()))
 	}
