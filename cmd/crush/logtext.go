@@ -13,6 +13,9 @@ func changedParts(e *rpc.LogEntry) string {
 	const most = 3
 	said := make([]string, 0, most)
 	for _, part := range e.Wrote[:min(len(e.Wrote), most)] {
+		if ofFields(e) {
+			part = endOf(part)
+		}
 		said = append(said, shorten(part, ""))
 	}
 	switch more := e.WroteCount - len(said); {
@@ -22,6 +25,21 @@ func changedParts(e *rpc.LogEntry) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(said, " "), more)
 	}
 	return strings.Join(said, " ")
+}
+
+// endOf is the end of a long path, from the beginning of a step if it can be: there
+// stands what the field is.
+func endOf(path string) string {
+	const most = 40
+	runes := []rune(path)
+	if len(runes) <= most {
+		return path
+	}
+	end := string(runes[len(runes)-most:])
+	if i := strings.IndexByte(end, '/'); i > 0 {
+		end = end[i:]
+	}
+	return "…" + end
 }
 
 // ofFields reports whether what a revision changed are fields, which are paths:
