@@ -51,6 +51,9 @@ func TestPlainBlock(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "operations") {
 			b.Ops = append(b.Ops, Op{Kind: OpKind(rapid.Uint64Range(0, 300).Draw(t, "kind")), Body: rapid.SampledFrom([]cbor.RawMessage{{0xa0}, {0xa1, 0x61, 'x', 0x01}}).Draw(t, "body")})
 		}
+		if rapid.Bool().Draw(t, "noted") {
+			b.Note = arbitraryNote(t)
+		}
 		raw := b.append(nil)
 		if want := b.encodeAny(); !bytes.Equal(raw, want) {
 			t.Fatalf("by hand %x, by the library %x", raw, want)
@@ -72,6 +75,47 @@ func TestPlainBlock(t *testing.T) {
 		any, err := readAny(bad)
 		if err != nil || !bytes.Equal(by.encodeAny(), any.encodeAny()) {
 			t.Fatalf("%x: by hand %+v, by the library %v", bad, by, err)
+		}
+	})
+}
+
+// arbitraryNote is a plain note.
+func arbitraryNote(t *rapid.T) *Note {
+	n := &Note{
+		Author: rapid.StringN(0, 40, 80).Draw(t, "author"), Message: rapid.StringN(0, 300, 600).Draw(t, "message"),
+		Source: rapid.StringN(0, 60, 90).Draw(t, "source"), Time: rapid.Int64Range(0, maxTime).Draw(t, "note's time"),
+	}
+	if n.IsZero() {
+		n.Time = 1
+	}
+	return n
+}
+
+// TestPlainRest holds the codec of what a block with a note, and a revision
+// whose value is kept apart, have besides the usual, against the library's.
+func TestPlainRest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := &Block{Note: arbitraryNote(t)}
+		raw := packRest(b)
+		if want := marshal(&restWire{Note: b.Note}, nil); !bytes.Equal(raw, want) {
+			t.Fatalf("by hand %x, by the library %x", raw, want)
+		}
+		a := &apart{Value: SumOf(raw), Size: rapid.Int64Range(0, 1<<40).Draw(t, "size")}
+		raw = a.append(nil)
+		if want := marshal(&revRest{Apart: a}, nil); !bytes.Equal(raw, want) {
+			t.Fatalf("by hand %x, by the library %x", raw, want)
+		}
+		bad := bytes.Clone(raw[:rapid.IntRange(0, len(raw)).Draw(t, "length")])
+		for range min(len(bad), rapid.IntRange(0, 2).Draw(t, "changes")) {
+			bad[rapid.IntRange(0, len(bad)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		}
+		by, plain := readApart(bad)
+		if len(bad) == len(raw) && bytes.Equal(bad, raw) && !plain {
+			t.Fatalf("%x is not read", raw)
+		}
+		var want revRest
+		if err := decMode.Unmarshal(bad, &want); plain && (err != nil || want.Apart == nil || *by != *want.Apart || !bytes.Equal(marshal(&want, nil), bad)) {
+			t.Fatalf("%x: by hand %+v, by the library %+v, %v", bad, by, want.Apart, err)
 		}
 	})
 }

@@ -170,7 +170,7 @@ func (p *parcel) lacks() bool {
 func (p *parcel) encodeRev(i int, r *Revision, isApart bool) cbor.RawMessage {
 	rest, usual := p.restOf(i, r)
 	if isApart {
-		rest.Apart, usual = &apart{Value: r.Value, Size: r.Size}, false
+		rest.Apart = &apart{Value: r.Value, Size: r.Size}
 	}
 	here := !r.Deleted && !isApart
 	size := 64 + len(r.Key) + 32*len(r.Parents)
@@ -194,7 +194,10 @@ func (p *parcel) encodeRev(i int, r *Revision, isApart bool) cbor.RawMessage {
 	} else {
 		b = append(b, cborNull)
 	}
-	if usual {
+	switch {
+	case usual && isApart:
+		return rest.Apart.append(b)
+	case usual:
 		return append(b, rawMap...)
 	}
 	return append(b, marshal(&rest, nil)...)
@@ -388,6 +391,9 @@ func (r *Revision) complete(rest *revRest, b *Block, i int) error {
 func decodeRest(raw cbor.RawMessage) (rest revRest, err error) {
 	if bytes.Equal(raw, rawMap) {
 		return rest, nil
+	}
+	if a, ok := readApart(raw); ok {
+		return revRest{Apart: a}, nil
 	}
 	if err := decMode.Unmarshal(raw, &rest); err != nil {
 		return rest, fmt.Errorf("%w: %s", errEncoding, err)

@@ -283,6 +283,9 @@ func packRest(b *Block) cbor.RawMessage {
 	if b.Note == nil && len(b.Ops) == 0 && len(b.extra) == 0 {
 		return nil
 	}
+	if len(b.Ops) == 0 && b.plain() {
+		return b.Note.append(appendText(appendHead(nil, majorMap, 1), "note"))
+	}
 	return marshal(&restWire{Note: b.Note, Ops: b.Ops}, b.extra)
 }
 

@@ -1,6 +1,7 @@
 package dag
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/fxamacker/cbor/v2"
@@ -17,12 +18,16 @@ func (b *Block) plain() bool {
 			return false
 		}
 	}
-	return b.Note == nil && b.extra == nil && b.Time >= 0
+	return (b.Note == nil || b.Note.plain()) && b.extra == nil && b.Time >= 0
 }
 
 // append appends the canonical bytes of a plain block.
 func (b *Block) append(out []byte) []byte {
-	out = appendHead(out, majorMap, 9)
+	fields := uint64(9)
+	if b.Note != nil {
+		fields++
+	}
+	out = appendHead(out, majorMap, fields)
 	out = appendNumber(out, "v", b.Version)
 	out = appendHead(appendText(out, "ops"), majorArray, uint64(len(b.Ops)))
 	for _, op := range b.Ops {
@@ -33,6 +38,9 @@ func (b *Block) append(out []byte) []byte {
 	out = appendHead(appendText(out, "deps"), majorArray, uint64(len(b.Deps)))
 	for _, id := range b.Deps {
 		out = appendLink(out, codecDagCBOR, id)
+	}
+	if b.Note != nil {
+		out = b.Note.append(appendText(out, "note"))
 	}
 	out = appendText(out, "prev")
 	if b.Prev.IsZero() {
@@ -55,6 +63,9 @@ func (b *Block) encodedSize() int {
 	for i := range b.Ops {
 		n += 10 + len(b.Ops[i].Body)
 	}
+	if b.Note != nil {
+		n += b.Note.encodedSize()
+	}
 	return n
 }
 
@@ -62,7 +73,8 @@ func (b *Block) encodedSize() int {
 // takes is canonical; whatever it does not take is left to the library.
 func readPlain(raw []byte) (*Block, bool) {
 	r := itemReader{b: raw}
-	if r.head(majorMap) != 9 {
+	fields := r.head(majorMap)
+	if fields != 9 && fields != 10 {
 		return nil, false
 	}
 	b := &Block{}
@@ -84,6 +96,13 @@ func readPlain(raw []byte) (*Block, bool) {
 	b.Seq = r.number()
 	r.name("deps")
 	b.Deps = readLinks[BlockID](&r)
+	if fields == 10 {
+		r.name("note")
+		var ok bool
+		if b.Note, ok = r.plainNote(); !ok {
+			return nil, false
+		}
+	}
 	r.name("prev")
 	if !r.null() {
 		if b.Prev = BlockID(r.link()); b.Prev.IsZero() {
@@ -149,4 +168,82 @@ func readLinks[T ~[32]byte](r *itemReader) []T {
 		out[i] = T(r.link())
 	}
 	return out
+}
+
+// plain reports whether the note has only fields that append knows, and any.
+func (n *Note) plain() bool { return n.extra == "" && n.Time >= 0 && !n.IsZero() }
+
+// append appends the canonical bytes of a plain note.
+func (n *Note) append(out []byte) []byte {
+	start := len(out)
+	out = append(out, majorMap<<5)
+	text := func(name, value string) {
+		if value != "" {
+			out = appendText(appendText(out, name), value)
+			out[start]++
+		}
+	}
+	if n.Time != 0 {
+		out = appendNumber(out, "time", uint64(n.Time))
+		out[start]++
+	}
+	text("author", n.Author)
+	text("source", n.Source)
+	text("message", n.Message)
+	return out
+}
+
+// encodedSize is a little more than append takes.
+func (n *Note) encodedSize() int { return 64 + len(n.Author) + len(n.Source) + len(n.Message) }
+
+// plainNote reads what append of a plain note writes, and nothing else.
+func (r *itemReader) plainNote() (*Note, bool) {
+	raw := r.item(1)
+	in := itemReader{b: raw}
+	n := &Note{}
+	for range in.head(majorMap) {
+		switch string(in.str(majorText)) {
+		case "time":
+			n.Time = int64(in.number())
+		case "author":
+			n.Author = string(in.str(majorText))
+		case "source":
+			n.Source = string(in.str(majorText))
+		case "message":
+			n.Message = string(in.str(majorText))
+		default:
+			return nil, false
+		}
+	}
+	if in.bad || !n.plain() {
+		return nil, false
+	}
+	// What was written out that is empty has another encoding.
+	return n, bytes.Equal(n.append(make([]byte, 0, n.encodedSize())), raw)
+}
+
+// append appends the canonical bytes of a revRest that has only Apart.
+func (a *apart) append(b []byte) []byte {
+	b = appendHead(appendText(appendHead(b, majorMap, 1), "apart"), majorArray, 2)
+	return appendHead(appendBytes(b, a.Value[:]), majorUint, uint64(a.Size))
+}
+
+// readApart reads what append of an apart writes, and nothing else.
+func readApart(raw []byte) (*apart, bool) {
+	r := itemReader{b: raw}
+	if r.head(majorMap) != 1 {
+		return nil, false
+	}
+	r.name("apart")
+	if r.head(majorArray) != 2 {
+		return nil, false
+	}
+	a := &apart{}
+	value := r.str(majorBytes)
+	a.Size = int64(r.number())
+	if r.bad || len(r.b) > 0 || len(value) != len(a.Value) {
+		return nil, false
+	}
+	a.Value = Sum(value)
+	return a, true
 }

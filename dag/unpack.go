@@ -193,6 +193,13 @@ func (u *unpacking) rest(b *Block) error {
 	if u.ended() {
 		return errChunk("it ends in the middle")
 	}
+	if r := (itemReader{b: raw}); r.head(majorMap) == 1 {
+		r.name("note")
+		if n, ok := r.plainNote(); ok && len(r.b) == 0 {
+			b.Note = n
+			return nil
+		}
+	}
 	if err := checkCanonical(raw, maxNesting); err != nil {
 		return fmt.Errorf("chunk: %w", err)
 	}
