@@ -90,9 +90,16 @@
 // The view of a text is one side or the other. [MergeLines] makes a proposal of
 // both, for who settles a conflict; it decides no value on any read.
 //
-// The text of a document that several wrote at once is no head's. If the merged
-// lines of what all of them wrote say just what the document is, that is how it
-// is spelled; else it is spelled like one of them.
+// A text that says the document of its author's context in other words, with
+// other comments or in another order, is a revision too. It has an empty change,
+// so it is in conflict with nothing, and gives way to a deletion.
+//
+// The text of a document that several wrote at once may be no head's. If the
+// merged lines of what all of them wrote say just what the document is, that is
+// how it is spelled; so a comment that one head changed and a field that another
+// did are both seen. Else it is the text of a head that has all of it: of
+// several, one of the fork's own line, and then that of the highest (time, chain,
+// id). Else it is spelled like one of them.
 //
 // # Conflict ids and states
 //

@@ -485,7 +485,11 @@ func testPutOverConflicts(t *testing.T, here, there *node) {
 	here.do(root, d, err)
 	meet(here, there)
 	shows(t, root, `{"a":3,"b":3,"c":1}`, here, there)
-	if d, err := here.context(root).Put(crdt.JSON, []byte(` {"c":1,"b":3,"a":3.0}`), nil); err != nil || !d.Empty {
+	if d, err := here.context(root).Put(crdt.JSON, []byte(`{"a":3,"b":3,"c":1}`), nil); err != nil || !d.Empty {
 		t.Errorf("the same again: %+v, %v", d, err)
+	}
+	d, err = here.context(root).Put(crdt.JSON, []byte(` {"c":1,"b":3,"a":3.0}`), nil)
+	if p, bad := crdt.DecodeDocument(d.Payload); err != nil || bad != nil || d.Empty || len(p.Paths) > 0 {
+		t.Errorf("the same in other words: %+v, %v", d, err)
 	}
 }

@@ -126,6 +126,8 @@ func drawOperation(t *rapid.T, n *node, c crdt.Context, h crdt.History, kinds []
 		return c.Change(some.Draw(t, "added"), some.Draw(t, "removed"))
 	case kind == crdt.Set:
 		return c.SetElements(rapid.SliceOf(fewElements).Draw(t, "elements"))
+	case kind != crdt.Bytes && op == 4 && kind == c.Kind && !c.Absent():
+		return c.Put(kind, append([]byte{'\n'}, c.Bytes(c.Payload)...), fewLists.Draw(t, "lists"))
 	case kind != crdt.Bytes && op > 3:
 		return drawEdit(t, c, kind)
 	case kind != crdt.Bytes:

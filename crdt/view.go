@@ -87,11 +87,14 @@ type View struct {
 	// clean. A register has at most one.
 	Conflicts []Conflict
 	// Document is what is served of the kind JSON or YAML, and Text what is
-	// served of any other, if that is not the text of Served. Both are nil
+	// served of any other, if that is not the text of Served, or, of a document,
+	// if other heads have comments or a layout to add to it. Both are nil
 	// otherwise; see Bytes.
 	Document *Document
 	Text     []byte
 
+	// whole: Served has just that Document, spelled in one of its ways.
+	whole bool
 	// inner are the ranks of sides of the conflicts inside the sides. Forks
 	// that are made here rank by them.
 	inner sourceRanks
@@ -258,9 +261,20 @@ func (g *stage) pick(view *View, what *served, first *side) {
 	if !bestFit.whole && what.class != registerClass {
 		view.Document, view.Text = tree, what.text()
 	}
-	if view.Document != nil && len(view.Conflicts) == 0 {
-		view.woven = g.weave(view.Kind)
+	if what.class == documentClass && len(view.Conflicts) == 0 {
+		g.spell(view, tree, bestFit.whole)
 	}
+}
+
+// spell finds what the text of a document that has no conflicts is made of. A
+// head that has all of it is that text, unless another one changed comments or
+// the layout.
+func (g *stage) spell(view *View, tree *Document, whole bool) {
+	w := g.weave(view.Kind)
+	if whole && !w.addsTo(TextOf(view.Kind, g.visible.History.Revision(view.Served).Payload)) {
+		return
+	}
+	view.Document, view.whole, view.woven = tree, whole, w
 }
 
 // fit is how well the value of a head goes with what is served.
@@ -331,6 +345,9 @@ func (v View) Bytes(payload []byte) []byte {
 	case v.Document != nil:
 		if text, ok := v.woven.text(v.Kind, v.Document); ok {
 			return text
+		}
+		if v.whole {
+			return TextOf(v.Kind, payload)
 		}
 		if text, err := v.Document.Render(v.Kind, TextOf(v.Kind, payload)); err == nil {
 			return text

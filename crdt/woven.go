@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"bytes"
 	"slices"
 )
 
@@ -39,6 +40,13 @@ func (g *stage) weave(kind Kind) woven {
 		w.after = append(w.after, text(e))
 	}
 	return w
+}
+
+// addsTo reports whether some of the texts has something to add to one of them.
+func (w *woven) addsTo(text []byte) bool {
+	return slices.ContainsFunc(w.after, func(after []byte) bool {
+		return !bytes.Equal(after, text) && !bytes.Equal(after, w.before)
+	})
 }
 
 // text returns the texts merged line by line, if they can be, and the result is

@@ -27,8 +27,10 @@ type Draft struct {
 	// Settled are the paths of the conflicts that writing this settles.
 	Settled []Path
 	// Empty: the context has just that already, and no conflict would be
-	// settled, so there is nothing to write. A document is compared as such:
-	// space and comments can differ.
+	// settled, so there is nothing to write. A text that is put says that only
+	// if it is the served one, byte for byte: a document in which comments or
+	// the layout alone differ is written, with an empty change. A value at a
+	// path is compared as such.
 	Empty bool
 }
 
@@ -85,8 +87,7 @@ func (c Context) Put(kind Kind, value []byte, lists Lists) (Draft, error) {
 			return Draft{}, err
 		}
 	}
-	same := c.Kind == kind && !c.Absent() && string(value) == string(c.Bytes(c.Payload))
-	return c.draft(Draft{Kind: kind, Payload: value}, c.paths(), same), nil
+	return c.draft(Draft{Kind: kind, Payload: value}, c.paths(), !c.Absent() && c.says(kind, value)), nil
 }
 
 // Delete returns what deletes the whole value. It settles all conflicts.
@@ -320,7 +321,7 @@ func (c Context) putDocument(kind Kind, d *Document, text []byte) (Draft, error)
 		return c.encode(kind, d, text, Settle(Root, d), c.paths(), false)
 	}
 	paths := Diff(old, d)
-	same := len(paths) == 0 && kind == c.Kind
+	same := len(paths) == 0 && c.says(kind, text)
 	draft, err := c.encode(kind, d, text, paths, c.paths(), same)
 	if err == nil && len(draft.Payload) > 2*MaxDocument {
 		// So much is removed that saying all of it would be too long.
@@ -351,7 +352,12 @@ func (c Context) PutBeside(kind Kind, value []byte, lists Lists, keep []Conflict
 			return Draft{}, &ConflictError{open.Path, open.ID}
 		}
 	}
-	return c.encode(kind, d, value, paths, settled, len(paths) == 0 && kind == c.Kind)
+	return c.encode(kind, d, value, paths, settled, len(paths) == 0 && c.says(kind, value))
+}
+
+// says reports whether a text of a kind is what is served, byte for byte.
+func (c Context) says(kind Kind, text []byte) bool {
+	return kind == c.Kind && string(text) == string(c.Bytes(c.Payload))
 }
 
 // change writes new in place of old.
@@ -359,7 +365,7 @@ func (c Context) change(kind Kind, old, new *Document, settled []Path) (Draft, e
 	if new == nil {
 		return c.Delete(), nil
 	}
-	text, err := new.Render(kind, TextOf(kind, c.Payload))
+	text, err := new.Render(kind, c.Bytes(c.Payload))
 	if err != nil {
 		return Draft{}, &TextError{err}
 	}

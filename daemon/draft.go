@@ -13,10 +13,13 @@ import (
 // read as c already, and without a conflict.
 func (s *sight) change(c *content, mark dag.Mark) (*dag.Draft, string, error) {
 	what, err := s.changeToContent(c)
-	if err != nil || what == "same" && s.settled() {
+	if err != nil || what == "same" && s.settled() && !isDocument(c.kind) {
 		return nil, "", err
 	}
-	d, err := s.draft(c, mark)
+	d, err := s.draft(c, mark) // a text that is there can be read otherwise, by other schemas
+	if d == nil {
+		what = ""
+	}
 	return d, what, err
 }
 
@@ -43,32 +46,25 @@ func (s *sight) draftOn(parents []dag.RevisionID, c *content, mark dag.Mark) (*d
 // drafted is the revision that the rules of crdt make for a writer who has
 // read parents; nil if there is nothing to write.
 func (s *sight) drafted(parents []dag.RevisionID, mark dag.Mark, rule func(crdt.Context) (crdt.Draft, error)) (*dag.Draft, error) {
-	d, empty, err := s.spelled(parents, mark, rule)
-	if empty || err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-// spelled is drafted also where only the spelling would change; empty says so.
-func (s *sight) spelled(parents []dag.RevisionID, mark dag.Mark, rule func(crdt.Context) (crdt.Draft, error)) (out *dag.Draft, empty bool, err error) {
 	read, err := s.as(parents)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	x, err := read.writing()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	d, err := rule(x)
 	if err != nil {
-		return nil, false, unparsed(s.Key, err)
+		return nil, unparsed(s.Key, err)
 	}
 	if d.Open {
 		mark |= dag.MarkOpen
 	}
-	out = &dag.Draft{Fork: s.Fork, Key: s.Key, Parents: parents, Kind: uint64(d.Kind), Deleted: d.Deleted, Payload: d.Payload, Mark: mark}
-	return out, d.Empty, s.checkDraft(&d)
+	if err := s.checkDraft(&d); d.Empty || err != nil {
+		return nil, err
+	}
+	return &dag.Draft{Fork: s.Fork, Key: s.Key, Parents: parents, Kind: uint64(d.Kind), Deleted: d.Deleted, Payload: d.Payload, Mark: mark}, nil
 }
 
 // as is the key as a writer sees it who has read these revisions.

@@ -287,6 +287,7 @@ func (r *Replica) difference(key string, a dag.Fork, aCut dag.Cut, b dag.Fork, b
 		return d, true, err
 	}
 	d.Fields, err = compare(was, now)
+	d.Layout = err == nil && len(d.Fields) == 0
 	return d, true, outward(err)
 }
 

@@ -56,9 +56,7 @@ func parsePolicies(text []byte) (*policies, error) {
 		}
 		p.rules = append(p.rules, rule)
 	}
-	slices.SortFunc(p.rules, func(a, b rpc.Policy) int {
-		return cmp.Or(len(b.Pattern)-len(a.Pattern), cmp.Compare(a.Pattern, b.Pattern))
-	})
+	slices.SortFunc(p.rules, rpc.ComparePolicies)
 	return p, nil
 }
 
@@ -84,24 +82,8 @@ func checkPolicy(p *rpc.Policy) error {
 	return nil
 }
 
-// of returns what holds for a key; the pattern of the result is the key.
-func (p *policies) of(key string) rpc.Policy {
-	out := rpc.Policy{Pattern: key}
-	for i := range p.rules {
-		r := &p.rules[i]
-		if !dag.MatchKey(r.Pattern, key) {
-			continue
-		}
-		out.Kind, out.Merge, out.Served = cmp.Or(out.Kind, r.Kind), cmp.Or(out.Merge, r.Merge), cmp.Or(out.Served, r.Served)
-		if out.Sticky == nil {
-			out.Sticky = r.Sticky
-		}
-		if out.Lists == nil {
-			out.Lists = r.Lists
-		}
-	}
-	return out
-}
+// of returns what holds for a key.
+func (p *policies) of(key string) rpc.Policy { return rpc.PolicyOf(p.rules, key) }
 
 // kind is that of a new key; zero if nothing says so.
 func (p *policies) kind(key string) crdt.Kind {
@@ -116,14 +98,9 @@ func (p *policies) kind(key string) crdt.Kind {
 }
 
 // lists is how the lists of a key are keyed, the longest pattern first.
-func (p *policies) lists(key string) (out crdt.Lists) {
-	for at, schema := range p.of(key).Lists {
-		out = append(out, crdt.ListRule{Path: at, Schema: schema})
-	}
-	slices.SortFunc(out, func(a, b crdt.ListRule) int {
-		return cmp.Or(len(b.Path)-len(a.Path), cmp.Compare(a.Path, b.Path))
-	})
-	return out
+func (p *policies) lists(key string) crdt.Lists {
+	of := p.of(key)
+	return of.ListRules()
 }
 
 // sticky reports whether a key is left out of merges.

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -361,11 +360,7 @@ func (w *seriesWork) draft(tx *dag.Tx, on dag.ForkID, want *rpc.SeriesWrite) (*d
 		}
 		c.deleted, c.value = false, want.Value
 	}
-	write := s.change
-	if isDocument(c.kind) && !c.deleted {
-		write = s.exactly
-	}
-	d, change, err := write(&c, dag.MarkNone)
+	d, change, err := s.change(&c, dag.MarkNone)
 	if rpc.CodeOf(err) == rpc.CodeUnparsed && isDocument(c.kind) {
 		// History is what it is: this one was no document.
 		w.receipt.Unparsed++
@@ -385,21 +380,6 @@ func (w *seriesWork) draft(tx *dag.Tx, on dag.ForkID, want *rpc.SeriesWrite) (*d
 		w.receipt.Written++
 	}
 	return d, change, nil
-}
-
-// exactly is change to the bytes of a document: what differs in its spelling
-// alone is written too.
-func (s *sight) exactly(c *content, mark dag.Mark) (*dag.Draft, string, error) {
-	now, err := s.content()
-	if err != nil || s.settled() && now.kind == c.kind && !now.deleted && bytes.Equal(now.value, c.value) {
-		return nil, "", err
-	}
-	lists, err := s.lists()
-	if err != nil {
-		return nil, "", err
-	}
-	d, _, err := s.spelled(s.parents(), mark, func(x crdt.Context) (crdt.Draft, error) { return x.Put(c.kind, c.value, lists) })
-	return d, "changed", err
 }
 
 // writeLargeStep writes a change that does not fit a block.

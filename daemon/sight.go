@@ -1,7 +1,7 @@
 package daemon
 
 import (
-	"errors"
+	"bytes"
 	"slices"
 
 	"crush/crdt"
@@ -263,7 +263,7 @@ func (s *sight) document() (*crdt.Document, error) {
 	return c.Tree(), nil
 }
 
-// equal reports whether both are read as the same value.
+// equal reports whether both are read as the same value, byte for byte.
 func (s *sight) equal(o *sight) (bool, error) {
 	switch {
 	case s.Absent() || o.Absent():
@@ -282,7 +282,7 @@ func (s *sight) equal(o *sight) (bool, error) {
 	return s.holds(&c)
 }
 
-// holds reports whether what is read is c.
+// holds reports whether what is read is c, byte for byte.
 func (s *sight) holds(c *content) (bool, error) {
 	switch {
 	case c.deleted || s.Absent():
@@ -292,24 +292,9 @@ func (s *sight) holds(c *content) (bool, error) {
 	case s.plain():
 		h := s.served()
 		return h.Size == int64(len(c.value)) && h.Value == dag.SumOf(c.value), nil
-	case s.Kind == crdt.Counter:
-		now, err := s.content()
-		return err == nil && string(now.value) == string(c.value), notGone(err)
 	}
-	x, err := s.context()
-	if err != nil {
-		return false, notGone(err)
-	}
-	lists, err := s.lists()
-	if err != nil {
-		return false, err
-	}
-	x.Conflicts = nil
-	d, err := x.Put(c.kind, c.value, lists)
-	if _, ok := errors.AsType[*crdt.SyntaxError](err); ok {
-		return false, nil // a damaged value of somebody else's, or one that is refused when it is written
-	}
-	return d.Empty, unparsed(s.Key, err)
+	now, err := s.content()
+	return err == nil && bytes.Equal(now.value, c.value), notGone(err)
 }
 
 // lists is how the lists in a document of the key are keyed.

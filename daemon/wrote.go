@@ -17,6 +17,7 @@ func tellChange(e *rpc.LogEntry, payload []byte) {
 	case crdt.JSON, crdt.YAML:
 		if p, err := crdt.DecodeDocument(payload); err == nil {
 			tell(e, "", p.Paths)
+			e.Layout = len(p.Paths) == 0
 		}
 	case crdt.Counter:
 		p, err := crdt.DecodeCounter(payload)

@@ -182,8 +182,9 @@ type PutRequest struct {
 	KeyRef
 	Claim
 	Value []byte
-	// Kind zero keeps the kind of what was read, or bytes. A json or yaml that
-	// changes nothing writes nothing: Written.Unchanged.
+	// Kind zero keeps the kind of what was read, or bytes. A json or yaml that is
+	// what is served, byte for byte, writes nothing, nor does a value at a Path
+	// that is there already: Written.Unchanged.
 	Kind crdt.Kind
 	// Otherwise is the kind of a key that has none, and that no policy has one
 	// for; zero is bytes.
@@ -317,6 +318,9 @@ type LogEntry struct {
 	// of a value that is not there any more, there is none.
 	Wrote      []string
 	WroteCount int
+	// Layout: a revision of a json or yaml changed no field of what its author
+	// had read, but comments, order or spelling.
+	Layout bool
 	// Mark says why a revision was written, if it was no ordinary write:
 	// resolved (by resolve, or by what settles a merge), or reverted (by undo
 	// or rollback).

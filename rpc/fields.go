@@ -26,11 +26,12 @@ func (c *FieldChange) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// CompareFields is CompareDocuments of two values; ok is false if one of them is
-// no json or yaml, or does not parse. Lists are compared as a whole.
-func CompareFields(kindA crdt.Kind, a []byte, kindB crdt.Kind, b []byte) (changes []FieldChange, ok bool) {
-	was, okA := documentOf(kindA, a)
-	now, okB := documentOf(kindB, b)
+// CompareFields is CompareDocuments of two values, of which the lists say how
+// they are read; ok is false if one of them is no json or yaml, or does not
+// parse.
+func CompareFields(kindA crdt.Kind, a []byte, kindB crdt.Kind, b []byte, lists crdt.Lists) (changes []FieldChange, ok bool) {
+	was, okA := documentOf(kindA, a, lists)
+	now, okB := documentOf(kindB, b, lists)
 	if !okA || !okB {
 		return nil, false
 	}
@@ -71,10 +72,10 @@ func CompareDocuments(was, now *crdt.Document) (changes []FieldChange) {
 	return changes
 }
 
-func documentOf(kind crdt.Kind, text []byte) (*crdt.Document, bool) {
+func documentOf(kind crdt.Kind, text []byte, lists crdt.Lists) (*crdt.Document, bool) {
 	if kind != crdt.JSON && kind != crdt.YAML || text == nil {
 		return nil, false
 	}
-	d, err := crdt.ParseDocument(kind, text, nil)
+	d, err := crdt.ParseDocument(kind, text, lists)
 	return d, err == nil
 }

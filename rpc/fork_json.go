@@ -125,6 +125,9 @@ func (d *Difference) appendJSON(b []byte) []byte {
 		}
 		b = append(b, ']')
 	}
+	if d.Layout {
+		b = appendBoolMember(b, "layout", true)
+	}
 	b = appendPurgedMember(b, "a_purged", d.PurgedA)
 	return append(appendPurgedMember(b, "b_purged", d.PurgedB), '}')
 }
@@ -142,6 +145,7 @@ func (d *Difference) UnmarshalJSON(data []byte) error {
 		KindA  kindText      `json:"a_kind"`
 		KindB  kindText      `json:"b_kind"`
 		Fields []FieldChange `json:"fields"`
+		Layout bool          `json:"layout"`
 
 		PurgedA *PurgeInfo `json:"a_purged"`
 		PurgedB *PurgeInfo `json:"b_purged"`
@@ -152,7 +156,7 @@ func (d *Difference) UnmarshalJSON(data []byte) error {
 	*d = Difference{
 		Key: w.Key, Change: w.Change,
 		A: valueWire{w.A, w.ABase64}.bytes(), B: valueWire{w.B, w.BBase64}.bytes(), KindA: w.KindA.is, KindB: w.KindB.is,
-		Fields:  w.Fields,
+		Fields: w.Fields, Layout: w.Layout,
 		PurgedA: w.PurgedA, PurgedB: w.PurgedB,
 	}
 	return nil

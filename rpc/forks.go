@@ -212,6 +212,8 @@ type Difference struct {
 	// Fields are where two documents differ. What stands behind the door may
 	// leave it nil: the door fills it, and compares lists as a whole.
 	Fields []FieldChange
+	// Layout: they are the same document, and only their texts differ.
+	Layout bool
 	// Who purged the values, if somebody did; then they are not there.
 	PurgedA, PurgedB *PurgeInfo
 }

@@ -37,7 +37,7 @@ func TestJSONRoundTrips(t *testing.T) {
 	line := LogEntry{
 		Revision: testRev, Block: dag.BlockID{3}, Parents: []dag.RevisionID{{2}}, Key: "k", Fork: "f", Kind: crdt.Bytes, Node: "n",
 		Author: "ann", Time: testTime, Message: "m", Size: 3, Deleted: true, Head: true, Value: []byte{0xff}, Cursor: "c",
-		Zone: "z", Mark: MarkReverted, Before: []dag.BlockID{{1}, {2}}, Newest: []string{"default"},
+		Zone: "z", Layout: true, Mark: MarkReverted, Before: []dag.BlockID{{1}, {2}}, Newest: []string{"default"},
 	}
 	merge := Operation{Kind: OperationMerge, Fork: "f", Source: "s", Filter: &Filter{Skips: []string{"<*>"}}, Keys: &KeyCount{1, 2, 3, 4, 5, 6}}
 	member := Operation{Kind: OperationMember, Name: "n", Gone: true, Cut: []dag.BlockID{{1}}, Node: dag.NodeID{1}, Role: "removed", Zone: "z"}
@@ -98,6 +98,7 @@ func TestJSONRoundTrips(t *testing.T) {
 		"resolve empty":  ResolveRequest{ID: "i", Value: &[]byte{}},
 		"pick":           PickRequest{Revision: "r", Into: "f"},
 		"difference":     Difference{Key: "k", Change: "changed", A: []byte{}, B: []byte{0xff}, KindA: crdt.Bytes, KindB: crdt.JSON, Fields: []FieldChange{{Path: "/a", A: []byte("1")}, {Path: "/b", B: []byte("[1,2]")}}},
+		"layout":         Difference{Key: "k", Change: "changed", A: []byte("1"), B: []byte("1.0"), KindA: crdt.JSON, KindB: crdt.JSON, Layout: true},
 		"created":        Difference{Key: "k", Change: "created", B: []byte("b")},
 		"reset":          Reset{Written: written, Changed: []MergedKey{{"k", "changed"}}, Plan: true},
 		"tag":            PointerInfo{Name: "n", Cut: []dag.BlockID{{1}}, Time: testTime, Node: "n", Author: "a", Message: "m", Clash: true},

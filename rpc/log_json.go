@@ -42,6 +42,9 @@ func (e *LogEntry) appendJSON(b []byte) []byte {
 	if len(e.Newest) > 0 {
 		b = append(appendName(b, "newest"), mustJSON(e.Newest)...)
 	}
+	if e.Layout {
+		b = appendBoolMember(b, "layout", true)
+	}
 	if e.Mark != "" {
 		b = appendStringMember(b, "mark", e.Mark)
 	}
@@ -81,6 +84,7 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 		Zone     string           `json:"zone"`
 		Before   []dag.BlockID    `json:"before"`
 		Newest   []string         `json:"newest"`
+		Layout   bool             `json:"layout"`
 		Mark     string           `json:"mark"`
 		Op       *Operation       `json:"operation"`
 		Claimed  stamp            `json:"claimed"`
@@ -94,8 +98,8 @@ func (e *LogEntry) UnmarshalJSON(data []byte) error {
 	*e = LogEntry{
 		Revision: w.Revision.is, Block: w.Block.is, Parents: w.Parents, Key: w.Key, Fork: w.Fork, Kind: w.Kind.is,
 		Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Size: w.Size, Deleted: w.Deleted,
-		Head: w.Head, Value: w.bytes(), Cursor: w.Cursor, Zone: w.Zone, Before: w.Before, Newest: w.Newest, Mark: w.Mark, Operation: w.Op,
-		Claimed: w.Claimed.Time, Purged: w.Purged, Wrote: w.Wrote, WroteCount: w.Count,
+		Head: w.Head, Value: w.bytes(), Cursor: w.Cursor, Zone: w.Zone, Before: w.Before, Newest: w.Newest, Layout: w.Layout, Mark: w.Mark,
+		Operation: w.Op, Claimed: w.Claimed.Time, Purged: w.Purged, Wrote: w.Wrote, WroteCount: w.Count,
 	}
 	return nil
 }

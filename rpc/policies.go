@@ -1,12 +1,15 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"crush/crdt"
+	"crush/dag"
 )
 
 // PolicyKey is the key that holds the policies of its fork, as one json:
@@ -58,6 +61,43 @@ func (p *Policy) AddList(rule string) error {
 	}
 	p.Lists[at] = schema
 	return nil
+}
+
+// ComparePolicies is the order in which policies decide: the longest pattern
+// first.
+func ComparePolicies(a, b Policy) int {
+	return cmp.Or(len(b.Pattern)-len(a.Pattern), cmp.Compare(a.Pattern, b.Pattern))
+}
+
+// PolicyOf returns what policies in the order of [ComparePolicies] say of a key;
+// the pattern of the result is the key. Those in conflict say nothing.
+func PolicyOf(sorted []Policy, key string) Policy {
+	out := Policy{Pattern: key}
+	for i := range sorted {
+		r := &sorted[i]
+		if r.Conflict || !dag.MatchKey(r.Pattern, key) {
+			continue
+		}
+		out.Kind, out.Merge, out.Served = cmp.Or(out.Kind, r.Kind), cmp.Or(out.Merge, r.Merge), cmp.Or(out.Served, r.Served)
+		if out.Sticky == nil {
+			out.Sticky = r.Sticky
+		}
+		if out.Lists == nil {
+			out.Lists = r.Lists
+		}
+	}
+	return out
+}
+
+// ListRules returns Lists, the longest pattern first.
+func (p *Policy) ListRules() (out crdt.Lists) {
+	for at, schema := range p.Lists {
+		out = append(out, crdt.ListRule{Path: at, Schema: schema})
+	}
+	slices.SortFunc(out, func(a, b crdt.ListRule) int {
+		return cmp.Or(len(b.Path)-len(a.Path), cmp.Compare(a.Path, b.Path))
+	})
+	return out
 }
 
 // The values of Policy.Served.

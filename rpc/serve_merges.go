@@ -248,8 +248,8 @@ func (x *exchange) getDiff() error {
 	all := x.Service.Merges.Diff(x.r.Context(), r)
 	return writeList(x, "differences", behind(all, x.query.Get("after"), key),
 		func(b []byte, d *Difference) []byte {
-			if d.Fields == nil {
-				d.Fields, _ = CompareFields(d.KindA, d.A, d.KindB, d.B)
+			if d.Fields == nil && !d.Layout {
+				d.Fields, _ = CompareFields(d.KindA, d.A, d.KindB, d.B, nil)
 			}
 			return d.appendJSON(b)
 		}, key)

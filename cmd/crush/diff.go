@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,9 +20,13 @@ func (p *program) diffCommand() *cobra.Command {
 		Short: "Compare two forks, or two revisions of a key",
 		Long: `Compare what two forks serve, or two revisions of a key. A json or yaml is
 compared by field, one a line: its path, and what stands there, as JSON; anything
-else, or with --text, as a unified diff of lines. Values that are not text are
-only said to differ. The exit code is 0 also when they differ; with --exit-code
-it is then 8.
+else, or with --text, as a unified diff of lines, and so is a document that
+differs in comments, order or spelling alone. Values that are not text are only
+said to differ. The exit code is 0 also when they differ; with --exit-code it is
+then 8.
+
+The elements of keyed lists are told apart as the policies say: those of each
+fork as it was, or, for KEY REV REV, those that the fork has now.
 
 A and B are forks, or FORK@AT: a fork as it was at a time, a tag or after a
 block. KEY or PREFIX/ limits the comparison. -F and CRUSH_FORK count only for
@@ -79,8 +85,10 @@ type difference struct {
 	Differs bool   `json:"differs"`
 	// Unified is the diff of text, "" for values that are not.
 	Unified string `json:"unified"`
-	// Fields are where two documents differ.
+	// Fields are where two documents differ. Layout: nowhere, and yet their texts
+	// differ.
 	Fields []rpc.FieldChange `json:"fields,omitempty"`
+	Layout bool              `json:"layout,omitempty"`
 }
 
 func (p *program) diffRevisions(ctx context.Context, door *rpc.Client, args []string, f *diffFlags) (differs bool, err error) {
@@ -104,7 +112,10 @@ func (p *program) diffRevisions(ctx context.Context, door *rpc.Client, args []st
 		d.Unified = unified(a, b, string(from.Value), string(to.Value))
 	}
 	if !from.Deleted && !to.Deleted {
-		d.Fields, _ = rpc.CompareFields(from.Kind, from.Value, to.Kind, to.Value)
+		if d.Fields, d.Layout, err = p.compareFields(ctx, door, from, to); err != nil {
+			return false, err
+		}
+		d.Layout = d.Layout && d.Differs && d.Fields == nil
 	}
 	if err := p.page(); err != nil {
 		return false, err
@@ -114,12 +125,31 @@ func (p *program) diffRevisions(ctx context.Context, door *rpc.Client, args []st
 			p.printDiff(fieldDiff(a, b, d.Fields))
 			return
 		}
+		if d.Layout && !f.text {
+			p.printf("%s: the same document, its text differs\n", escape(d.Key))
+		}
 		if d.Differs && !text {
 			p.printf("values that are not text differ: %s and %s\n", size(int64(len(from.Value))), size(int64(len(to.Value))))
 			return
 		}
 		p.printDiff(d.Unified)
 	})
+}
+
+// compareFields compares two values of a key; ok is false if they are no
+// documents.
+func (p *program) compareFields(ctx context.Context, door *rpc.Client, from, to rpc.Entry) (fields []rpc.FieldChange, ok bool, err error) {
+	if !isDocument(from.Kind.String()) || !isDocument(to.Kind.String()) {
+		return nil, false, nil
+	}
+	policies, err := door.Policies(ctx, p.flags.fork)
+	if err != nil && !errors.Is(err, rpc.ErrConflict) { // which counts as none
+		return nil, false, err
+	}
+	slices.SortFunc(policies, rpc.ComparePolicies)
+	policy := rpc.PolicyOf(policies, from.Key)
+	fields, ok = rpc.CompareFields(from.Kind, from.Value, to.Kind, to.Value, policy.ListRules())
+	return fields, ok, nil
 }
 
 func (p *program) revision(ctx context.Context, door *rpc.Client, key, rev string) (rpc.Entry, error) {

@@ -48,16 +48,14 @@ func (p *program) diffForks(ctx context.Context, door *rpc.Client, args []string
 	}
 	n := 0
 	err = printList(p, counted(door.Diff(ctx, r), &n), func(d rpc.Difference) {
-		if f.text {
-			d.Fields = nil
-		}
-		p.printDifference(d, args[0], args[1])
+		p.printDifference(d, args[0], args[1], f.text)
 	})
 	return n > 0, err
 }
 
-// printDifference prints how one key differs between two forks.
-func (p *program) printDifference(d rpc.Difference, a, b string) {
+// printDifference prints how one key differs between two forks; text says to
+// compare documents by lines.
+func (p *program) printDifference(d rpc.Difference, a, b string, text bool) {
 	if d.PurgedA != nil || d.PurgedB != nil {
 		for _, side := range []struct {
 			fork   string
@@ -69,7 +67,10 @@ func (p *program) printDifference(d rpc.Difference, a, b string) {
 		}
 		return
 	}
-	if len(d.Fields) > 0 {
+	if d.Layout && !text {
+		p.printf("%s: the same document, its text differs\n", escape(d.Key))
+	}
+	if len(d.Fields) > 0 && !text {
 		p.printDiff(fieldDiff(forkSide(a, d.Key, d.A), forkSide(b, d.Key, d.B), d.Fields))
 		return
 	}

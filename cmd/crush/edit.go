@@ -16,7 +16,8 @@ func (p *program) editCommand() *cobra.Command {
 		Use:   "edit KEY",
 		Short: "Change a value in an editor",
 		Long: `Change a value in your editor: VISUAL, EDITOR, or vi. A key that is not there
-begins empty. If nothing was changed, nothing is written.
+begins empty. If nothing was changed, nothing is written; comments and layout
+count.
 
 What you write counts as made from what you were shown. If a json or yaml has
 changed meanwhile, both changes hold, and a field that both changed is a

@@ -36,7 +36,8 @@ A change of one key is shown by its revision, any other one by its block; crush
 show tells more of each, and crush undo takes back either. The name in brackets
 is the author that was claimed; the one before it is the node that signed, with
 its zone behind an @. A * marks the heads of a key. Of a json or yaml it tells
-the fields that were written, of a counter and a set what was added and removed.
+the fields that were written, and says layout only where only comments, order or
+spelling are new; of a counter and a set what was added and removed.
 
 --graph draws beside the list what stands on what: of a key, which revisions the
 writer of each had read; of a fork, how it came to show what it shows, with the
@@ -306,6 +307,9 @@ func written(e rpc.LogEntry) string {
 		what = parts
 	case parts != "":
 		what += "  " + parts
+	}
+	if e.Layout {
+		what += "  layout only"
 	}
 	if e.Mark != "" {
 		what += "  " + escape(e.Mark)

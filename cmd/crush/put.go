@@ -23,8 +23,9 @@ func (p *program) putCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "put KEY VALUE | put KEY --file FILE",
 		Short: "Write a value",
-		Long: `Write a value: a new revision of KEY, also when the value is the old one. A json
-or yaml that changes nothing writes nothing.
+		Long: `Write a value: a new revision of KEY, also when the value is the old one. Of a
+json or yaml the same bytes again write nothing. Other comments, another order or
+spelling of the same fields are a revision, and in conflict with nothing.
 
 VALUE is taken literally, without a newline. --file takes the bytes of a file;
 --file - those of standard input. A value that starts with - goes behind --.

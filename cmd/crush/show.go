@@ -68,6 +68,9 @@ func (p *program) printRevision(e *rpc.LogEntry) {
 		return
 	}
 	p.printf("size      %s\n", size(e.Size))
+	if e.Layout {
+		p.printf("wrote     layout only: comments, order or spelling\n")
+	}
 	if parts := changedParts(e); parts != "" {
 		p.printf("wrote     %s\n", parts)
 	}
