@@ -24,13 +24,13 @@ func (w *World) answers(ctx context.Context, n *Node) (string, error) {
 	}
 	for _, f := range forks {
 		fmt.Fprintln(&out, f.ID, f.Name, f.Labels, f.Deleted, f.Clash)
-		for _, key := range keys {
+		for _, key := range w.keys() {
 			at := rpc.KeyRef{Fork: f.ID.String(), Key: key}
 			e, err := n.Get(ctx, rpc.GetRequest{KeyRef: at})
-			if err != nil {
+			if err != nil && rpc.CodeOf(err) != rpc.CodeConflict {
 				return "", err
 			}
-			fmt.Fprintln(&out, " ", key, e.Revision, e.Token, e.RevisionCount, e.Block, e.Node, e.Time)
+			fmt.Fprintln(&out, " ", key, rpc.CodeOf(err), e.Revision, e.Token, e.RevisionCount, e.Block, e.Node, e.Time)
 			for _, c := range e.Conflicts {
 				if c.Base != nil {
 					fmt.Fprintln(&out, "   base", c.Base.Revision)

@@ -50,13 +50,13 @@ var deeds = map[string]deed{
 	"incr":     {0, "key value", incr, (*chooser).incr},
 	"element":  {0, "key value", changeSet, (*chooser).element},
 	"settle":   {0, "key path", settle, (*chooser).settle},
-	"join":     {0, "from", join, (*chooser).join},
+	"policy":   {0, "key", setPolicy, (*chooser).setPolicy},
 	"job":      {0, "key value", job, (*chooser).job},
 }
 
 // documentWeights are how often deeds are proposed in a history of documents.
 var documentWeights = map[string]int{
-	"whole": 16, "edit": 30, "incr": 8, "element": 8, "settle": 16, "join": 30, "job": 8, "del": 6, "read": 5, "fork": 12, "pull": 22,
+	"whole": 20, "edit": 60, "incr": 6, "element": 6, "settle": 20, "merge": 40, "plan": 5, "policy": 5, "job": 6, "del": 6, "read": 5, "fork": 12, "pull": 22,
 	"rename": 2, "rm": 2, "restore": 2, "restart": 2, "clock": 3, "compare": 2,
 }
 
@@ -181,6 +181,7 @@ func (c *chooser) patterns(n int) string {
 // spot picks a key of a fork; most often one of the first, so that forks and
 // nodes meet there.
 func (c *chooser) spot(s *Step) bool {
+	keys := c.w.keys()
 	s.Fork, s.Key = c.forkArg(), keys[min(c.IntN(len(keys)), c.IntN(len(keys)), c.IntN(len(keys)))]
 	return true
 }
@@ -204,7 +205,7 @@ func (c *chooser) argOf(id dag.ForkID) string {
 // conflicts lists the places of the node that are in conflict.
 func (c *chooser) conflicts() (out []place) {
 	for _, f := range c.w.mirror.forks(c.n.has, false) {
-		for _, key := range keys {
+		for _, key := range c.w.keys() {
 			if at := (place{f, key}); c.w.mirror.see(c.n.has, at).conflicted() {
 				out = append(out, at)
 			}
@@ -298,11 +299,8 @@ func (c *chooser) fork(s *Step) bool {
 	if c.rarely(6) {
 		s.Skip = c.patterns(1)
 	}
-	if c.w.documents { // a fork without the policies reads documents otherwise
-		s.Skip = ""
-		if s.Only != "" {
-			s.Only += "," + rpc.PolicyKey
-		}
+	if c.w.documents && s.Only != "" && !c.rarely(4) { // most often with the policies
+		s.Only += "," + rpc.PolicyKey
 	}
 	return true
 }
@@ -316,16 +314,22 @@ func (c *chooser) merge(s *Step) bool {
 	}
 	src, dst, ok := c.unmerged()
 	if !ok {
-		return c.rarely(8) && c.emptyMerge(s)
+		return c.rarely(8) && (!c.w.documents || c.rarely(8)) && c.emptyMerge(s)
 	}
 	s.From, s.Fork = c.argOf(src), c.argOf(dst)
 	s.How = pickOne(c, []string{"", "keep", "keep", "keep", "ours", "theirs", "lww"})
+	if c.w.documents && s.How != "" && c.rarely(3) {
+		s.How = "keep"
+	}
 	if c.rarely(4) {
 		s.Skip = c.patterns(1 + c.IntN(2))
 	}
 	q := s.request("", "")
 	for _, k := range c.turn(s).foresee(src, dst, &q).keys {
 		switch {
+		case c.w.documents && k.conflict && c.rarely(4):
+			s.Take = c.takes(&k, s.Take)
+		case c.w.documents:
 		case c.rarely(12):
 			s.Drop = k.at.key
 		case k.conflict && c.rarely(4):
@@ -339,7 +343,7 @@ func (c *chooser) merge(s *Step) bool {
 func (c *chooser) emptyMerge(s *Step) bool {
 	s.From, s.Fork, s.How = c.forkArg(), c.forkArg(), "keep"
 	if c.rarely(4) {
-		s.Drop = pickOne(c, keys)
+		s.Drop = pickOne(c, c.w.keys())
 	}
 	return s.From != s.Fork || c.rarely(4)
 }
@@ -349,7 +353,7 @@ func (c *chooser) unmerged() (src, dst dag.ForkID, ok bool) {
 	forks := c.w.mirror.forks(c.n.has, false)
 	for range 6 {
 		src, dst = pickOne(c, forks), pickOne(c, forks)
-		for _, key := range keys {
+		for _, key := range c.w.keys() {
 			at := place{dst, key}
 			if src != dst && !c.w.mirror.foresee(c.n.has, at, src).same(c.w.mirror.see(c.n.has, at)) {
 				return src, dst, true

@@ -3,6 +3,7 @@ package simulation
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -22,7 +23,7 @@ import (
 func (w *World) Compare(ctx context.Context, n *Node) error {
 	forks := w.mirror.forks(n.has, true)
 	for _, fork := range forks {
-		for _, key := range keys {
+		for _, key := range w.keys() {
 			at := place{fork, key}
 			if err := w.compareGet(ctx, n, at, w.mirror.see(n.has, at)); err != nil {
 				return err
@@ -74,6 +75,12 @@ func (w *World) compareSet(n *Node) error {
 // compareGet compares what is served at a place.
 func (w *World) compareGet(ctx context.Context, n *Node, at place, want *sight) error {
 	got, err := n.Get(ctx, rpc.GetRequest{KeyRef: rpc.KeyRef{Fork: at.fork.String(), Key: at.key}})
+	if w.withheld(n.has, at) && rpc.CodeOf(err) == rpc.CodeConflict {
+		return nil
+	}
+	if err == nil && w.withheld(n.has, at) {
+		err = errors.New("it is served, and its policy says that it must not be")
+	}
 	if err != nil {
 		return fmt.Errorf("%s: get %s: %w", n.name, w.name(at), err)
 	}
@@ -81,6 +88,12 @@ func (w *World) compareGet(ctx context.Context, n *Node, at place, want *sight) 
 		return fmt.Errorf("%s: %s: %w; want %s", n.name, w.name(at), err, w.tell(want))
 	}
 	return nil
+}
+
+// withheld: a key is in conflict within a cut, and its policy wants it not to
+// be served then.
+func (w *World) withheld(cut oracle.Cut, at place) bool {
+	return w.documents && w.mirror.see(cut, at).conflicted() && w.mirror.policy(cut, at.fork, at.key).fails
 }
 
 func (w *World) sameEntry(got *rpc.Entry, want *sight) error {
@@ -137,7 +150,7 @@ func (w *World) wroteAt(set map[crdt.RevisionID]bool, path crdt.Path) map[crdt.R
 	out := map[crdt.RevisionID]bool{}
 	for id := range set {
 		r := w.mirror.oracle.Revision(id)
-		out[id] = path == crdt.Root || r.Change == nil || r.Kind != crdt.JSON
+		out[id] = path == crdt.Root || r.Change == nil || !isDocument(r.Kind)
 		if r.Change != nil {
 			for p := range r.Change.Writes {
 				out[id] = out[id] || oracle.Within(p, path) || oracle.Within(path, p)
@@ -263,7 +276,7 @@ func (w *World) compareList(ctx context.Context, n *Node, fork dag.ForkID, b *bl
 	for _, q := range []rpc.ListRequest{{}, {Prefix: "app/"}, {After: "app/a"}, {Prefix: "app/", After: "app/a"}} {
 		q.Fork, q.Values, q.At = fork.String(), true, at
 		var want []string
-		for _, key := range slices.Sorted(slices.Values(keys)) {
+		for _, key := range slices.Sorted(slices.Values(w.keys())) {
 			if s := w.mirror.see(cut, place{fork, key}); strings.HasPrefix(key, q.Prefix) && key > q.After && !s.view.Absent() {
 				want = append(want, key)
 			}
@@ -273,7 +286,7 @@ func (w *World) compareList(ctx context.Context, n *Node, fork dag.ForkID, b *bl
 			if err != nil {
 				return fmt.Errorf("%s: list: %w", n.name, err)
 			}
-			if e.Key == rpc.PolicyKey {
+			if e.Key == rpc.PolicyKey && !w.documents {
 				continue
 			}
 			got = append(got, e.Key)
@@ -296,7 +309,7 @@ func (w *World) compareConflicts(ctx context.Context, n *Node) error {
 		if _, naming, _ := w.mirror.title(n.has, fork); naming.deleted {
 			continue
 		}
-		for _, key := range keys {
+		for _, key := range w.keys() {
 			s := w.mirror.see(n.has, place{fork, key})
 			for i := range s.view.Conflicts {
 				want[s.view.Conflicts[i].ID] = s.conflict(i)
@@ -331,11 +344,13 @@ func (w *World) comparePast(ctx context.Context, n *Node) error {
 				return err
 			}
 		}
-		for _, key := range keys {
+		for _, key := range w.keys() {
 			at := place{fork, key}
 			got, err := n.Get(ctx, rpc.GetRequest{KeyRef: rpc.KeyRef{Fork: fork.String(), Key: key}, At: b.id.String()})
 			switch {
 			case !made && rpc.CodeOf(err) == rpc.CodeNotFound:
+				continue
+			case made && w.withheld(b.past, at) && rpc.CodeOf(err) == rpc.CodeConflict:
 				continue
 			case err != nil || !made:
 				return fmt.Errorf("%s: get %s at block %s, fork made %v: %w", n.name, w.name(at), b.id.Short(), made, err)
@@ -361,7 +376,7 @@ func (w *World) compareDiff(ctx context.Context, n *Node) error {
 		cut = old.past
 	}
 	want := map[string]string{}
-	for _, key := range keys {
+	for _, key := range w.keys() {
 		was, is := w.mirror.see(n.has, place{a, key}), w.mirror.see(cut, place{b, key})
 		if c := change(was, is); c != "same" {
 			want[key] = c
@@ -406,7 +421,7 @@ func change(was, is *sight) string {
 		return "created"
 	case is.view.Absent():
 		return "deleted"
-	case bytes.Equal(was.served().Value, is.served().Value) && was.view.Kind == is.view.Kind:
+	case sameValue(was, is):
 		return "same"
 	}
 	return "changed"

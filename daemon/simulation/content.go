@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"math/big"
+	"strconv"
 	"strings"
 
 	"crush/crdt"
@@ -17,19 +18,44 @@ import (
 // leaves are what a value holds, as the oracle tells it.
 type leaves map[crdt.Path]string
 
-// schemas are how the lists of a world's documents are keyed: its policies say
-// so from the start.
+// schemas are how the lists of a world's documents are keyed, where its policies
+// say that they are.
 var schemas = crdt.Lists{{Path: "/l", Schema: crdt.MapList("n")}, {Path: "/t", Schema: crdt.SetList}}
+
+// keyed are the schemas of the lists that stand as elements in a document: by
+// them its text has the same leaves, whatever the policies say by now.
+func (l leaves) keyed() (out crdt.Lists) {
+	for _, rule := range schemas {
+		list := crdt.Path(rule.Path)
+		for p := range l {
+			if p.Below(list) && strings.HasPrefix(string(p[len(list):]), "/[") {
+				out = append(out, rule)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// textOf is the bytes of a value of a history of documents: of a yaml, in which
+// | stands for the end of a line and _ for a space.
+func textOf(value string) []byte {
+	if !strings.Contains(value, "|") {
+		return []byte(value)
+	}
+	return []byte(strings.NewReplacer("|", "\n", "_", " ").Replace(value))
+}
 
 // changeOf is a payload as the oracle takes it; nil if it is the value itself.
 func changeOf(kind crdt.Kind, payload []byte) *oracle.Change {
-	c := &oracle.Change{Writes: map[crdt.Path]string{}, Whole: leavesOf(kind, crdt.TextOf(kind, payload), crdt.Root)}
+	c := &oracle.Change{Writes: map[crdt.Path]string{}, Whole: leavesOf(nil, kind, crdt.TextOf(kind, payload), crdt.Root)}
 	switch kind {
 	case crdt.JSON, crdt.YAML:
 		p, err := crdt.DecodeDocument(payload)
 		if err != nil {
 			return nil
 		}
+		c.Whole = leavesOf(p.Lists, kind, p.Text, crdt.Root)
 		for _, at := range p.Paths {
 			c.Writes[at] = oracle.DEL
 			if leaf, ok := c.Whole[at]; ok {
@@ -68,12 +94,19 @@ func changeOf(kind crdt.Kind, payload []byte) *oracle.Change {
 // element is the content of an element of a set.
 const element = "in"
 
-// leavesOf is what a value of a kind holds that stands at a path.
-func leavesOf(kind crdt.Kind, value []byte, at crdt.Path) leaves {
+// leavesOf is what a value of a kind holds that stands at a path, its lists read
+// by some schemas; nil if it is no value of the kind.
+func leavesOf(lists crdt.Lists, kind crdt.Kind, value []byte, at crdt.Path) leaves {
 	out := leaves{}
 	switch kind {
 	case crdt.JSON, crdt.YAML:
-		d, err := crdt.ParseFragment(kind, value, at, schemas)
+		var d *crdt.Document
+		var err error
+		if at == crdt.Root {
+			d, err = crdt.ParseDocument(kind, value, lists)
+		} else {
+			d, err = crdt.ParseFragment(kind, value, at, lists)
+		}
 		if err != nil {
 			return nil
 		}
@@ -86,6 +119,9 @@ func leavesOf(kind crdt.Kind, value []byte, at crdt.Path) leaves {
 			out[p] = hex.EncodeToString(leaf.Sum[:])
 		}
 	case crdt.Counter:
+		if _, err := strconv.ParseInt(string(value), 10, 64); err != nil {
+			return nil
+		}
 		out[at] = string(value)
 	case crdt.Set:
 		var elements []string
@@ -104,9 +140,9 @@ func leavesOf(kind crdt.Kind, value []byte, at crdt.Path) leaves {
 
 // What can be written into without replacing it.
 var (
-	emptyObject = leavesOf(crdt.JSON, []byte("{}"), crdt.Root)[crdt.Root]
-	emptyList   = leavesOf(crdt.JSON, []byte("[]"), crdt.Root)[crdt.Root]
-	null        = leavesOf(crdt.JSON, []byte("null"), crdt.Root)[crdt.Root]
+	emptyObject = leavesOf(nil, crdt.JSON, []byte("{}"), crdt.Root)[crdt.Root]
+	emptyList   = leavesOf(nil, crdt.JSON, []byte("[]"), crdt.Root)[crdt.Root]
+	null        = leavesOf(nil, crdt.JSON, []byte("null"), crdt.Root)[crdt.Root]
 )
 
 // leadsTo reports whether no value stands above a path.
@@ -142,6 +178,22 @@ func (l leaves) with(at crdt.Path, part leaves) leaves {
 		}
 	}
 	return out
+}
+
+// mixed reports whether members and elements stand at one place: no text has
+// that.
+func (l leaves) mixed() bool {
+	elements := map[crdt.Path]bool{}
+	for p := range l {
+		for ; p != crdt.Root; p = p.Parent() {
+			is, met := elements[p.Parent()]
+			if met && is != p.IsElement() {
+				return true
+			}
+			elements[p.Parent()] = p.IsElement()
+		}
+	}
+	return false
 }
 
 // at is what stands at a path and below it.
@@ -180,10 +232,10 @@ func (s *sight) holds(kind crdt.Kind, value []byte) bool {
 	switch {
 	case s.view.Absent():
 		return value == nil
-	case s.reading.Exact && len(s.heads) == 1 && !bytes.Equal(value, s.text()):
+	case s.known() && !bytes.Equal(value, s.text()):
 		return false // the texts of several heads can be woven into one
 	}
-	return value != nil && maps.Equal(leavesOf(kind, value, crdt.Root), s.reading.Leaves)
+	return value != nil && maps.Equal(leavesOf(s.leaves().keyed(), kind, value, crdt.Root), s.reading.Leaves)
 }
 
 // leaves are what is served.
@@ -213,5 +265,5 @@ func (c *open) holds(i int, got *rpc.Side) bool {
 	case c.register(i):
 		return dag.SumOf(got.Value) == dag.Sum(c.Sides[i].Value)
 	}
-	return maps.Equal(leavesOf(got.Kind, got.Value, c.Path), c.sides[i])
+	return maps.Equal(leavesOf(leaves(c.sides[i]).keyed(), got.Kind, got.Value, c.Path), c.sides[i])
 }

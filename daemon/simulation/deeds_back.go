@@ -120,7 +120,7 @@ func reset(ctx context.Context, t *turn) error {
 	}
 	refusal = first(refusal, missing)
 	var wishes []wish
-	for _, key := range keys {
+	for _, key := range t.keys() {
 		at := place{fork, key}
 		if refusal != "" || !strings.HasPrefix(key, t.s.Key) {
 			continue
@@ -192,7 +192,7 @@ func (t *turn) undoing(fork dag.ForkID, b *block) (wishes []wish, refusal rpc.Co
 	if !t.mirror.known(before, fork) {
 		return nil, rpc.CodeNotFound
 	}
-	for _, key := range keys {
+	for _, key := range t.keys() {
 		at := place{fork, key}
 		was, then, now := t.mirror.see(before, at), t.mirror.see(b.past, at), t.see(at)
 		switch {

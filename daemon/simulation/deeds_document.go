@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,9 +17,11 @@ import (
 	"crush/rpc"
 )
 
-// kindOf is the kind of a key in a history of documents.
+// kindOf is the kind of a key as the first policies say it.
 func kindOf(key string) crdt.Kind {
 	switch key {
+	case "app/a":
+		return crdt.YAML
 	case "app/b":
 		return crdt.Counter
 	case "env/z":
@@ -27,21 +30,23 @@ func kindOf(key string) crdt.Kind {
 	return crdt.JSON
 }
 
-// declare sets the policies that all forks of a history of documents have.
+// declare sets the policies that a history of documents starts with.
 func (w *World) declare(ctx context.Context) error {
 	w.documents = true
-	p := rpc.Policy{Pattern: "**", Lists: map[crdt.PathPattern]crdt.ListSchema{}}
+	all := map[string]rpc.Policy{"**": {Lists: map[crdt.PathPattern]crdt.ListSchema{}}}
 	for _, rule := range schemas {
-		p.Lists[rule.Path] = rule.Schema
+		all["**"].Lists[rule.Path] = rule.Schema
 	}
-	kinds := []rpc.Policy{p}
 	for _, key := range keys {
-		kinds = append(kinds, rpc.Policy{Pattern: key, Kind: kindOf(key).String()})
+		all[key] = rpc.Policy{Kind: kindOf(key).String()}
 	}
-	for _, p := range kinds {
-		if _, err := w.nodes[0].ChangePolicy(ctx, rpc.PolicyRequest{Policy: p}); err != nil {
-			return err
-		}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	text = bytes.ReplaceAll(text, []byte(`"pattern":"",`), nil)
+	if _, err := w.nodes[0].Put(ctx, rpc.PutRequest{KeyRef: rpc.KeyRef{Key: rpc.PolicyKey}, Value: text}); err != nil {
+		return err
 	}
 	for _, n := range w.nodes[1:] {
 		if err := w.pull(ctx, n, w.nodes[0], 0, 0); err != nil {
@@ -56,8 +61,11 @@ type written struct {
 	at      place
 	parents []crdt.RevisionID
 	leaves  leaves
+	text    []byte      // of a document, if it is known
+	kind    crdt.Kind   // zero: any
 	gone    bool        // deleted
 	left    []crdt.Path // where conflicts stay open
+	vague   bool        // lists are read otherwise by now
 	loose   bool        // others are not in the context: only what the author saw is known
 }
 
@@ -74,7 +82,7 @@ func (s *sight) paths() (out []crdt.Path) {
 func (t *turn) came(want *written) error {
 	was := t.before[want.at]
 	if len(t.made.revisions) == 0 {
-		if want.loose || maps.Equal(was.leaves(), want.leaves) && was.view.Absent() == want.gone && slices.Equal(was.paths(), want.left) {
+		if want.loose || want.is(was) && !(want.text != nil && was.known() && isDocument(want.kind) && !bytes.Equal(was.text(), want.text)) {
 			return t.others()
 		}
 		return fmt.Errorf("wrote nothing, and %s is %s", t.name(want.at), t.tell(was))
@@ -87,14 +95,23 @@ func (t *turn) came(want *written) error {
 	if !slices.Equal(parents, slices.SortedFunc(slices.Values(want.parents), compareIDs)) {
 		return fmt.Errorf("wrote with %d parents, want %d or others", len(parents), len(want.parents))
 	}
+	if text := t.asWritten(id).text(); want.text != nil && isDocument(want.kind) && !bytes.Equal(text, want.text) {
+		return fmt.Errorf("wrote the text %q, not %q", text, want.text)
+	}
 	if err := t.honest(id); err != nil {
 		return err
 	}
 	now := t.see(want.at)
-	if !want.loose && (!maps.Equal(now.leaves(), want.leaves) || now.view.Absent() != want.gone || !slices.Equal(now.paths(), want.left)) {
-		return fmt.Errorf("%s became %v, conflicts at %v; want %v, %v", t.name(want.at), now.leaves(), now.paths(), want.leaves, want.left)
+	if !want.loose && !want.is(now) {
+		return fmt.Errorf("%s became a %s, %v, conflicts at %v; want %s, %v, %v", t.name(want.at), now.view.Kind, now.leaves(), now.paths(), want.kind, want.leaves, want.left)
 	}
 	return t.others(want.at)
+}
+
+// is reports whether a place is what it was to become.
+func (w *written) is(s *sight) bool {
+	return (w.vague || maps.Equal(s.leaves(), w.leaves)) && s.view.Absent() == w.gone && slices.Equal(s.paths(), w.left) &&
+		(w.kind.IsZero() || w.kind == s.view.Kind)
 }
 
 // honest checks what a revision says of itself: it is open if a conflict is
@@ -119,13 +136,30 @@ func (t *turn) honest(id dag.RevisionID) error {
 	return nil
 }
 
+// wrote is the value of the revision that the step wrote, as its author saw it.
+func (t *turn) wrote() *sight { return t.asWritten(t.made.revisions[0]) }
+
+// asWritten is the whole value of a revision as its author saw it.
+func (t *turn) asWritten(id dag.RevisionID) *sight {
+	r := t.mirror.oracle.Revision(crdt.RevisionID(id))
+	s := only(r)
+	switch {
+	case r.Deleted:
+	case r.Change != nil:
+		s.reading.Leaves = r.Change.Whole
+	default:
+		s.reading.Leaves = leavesOf(nil, r.Kind, r.Value, crdt.Root)
+	}
+	return s
+}
+
 // spot finds the place of a step.
 func (t *turn) spot() (at place, ref rpc.KeyRef, refusal rpc.Code, err error) {
 	fork, text, refusal, err := t.fork(t.s.Fork, true)
 	return place{fork, t.s.Key}, rpc.KeyRef{Fork: text, Key: t.s.Key}, refusal, err
 }
 
-// whole puts a whole value.
+// whole puts a whole value, of a kind that is given or of that which the key has.
 func whole(ctx context.Context, t *turn) error {
 	at, ref, refusal, err := t.spot()
 	if err != nil {
@@ -136,12 +170,36 @@ func whole(ctx context.Context, t *turn) error {
 	if err != nil {
 		return err
 	}
-	q := rpc.PutRequest{KeyRef: ref, Kind: kindOf(at.key), Value: []byte(t.s.Value), Base: c.base, IfMatch: c.match}
-	want := written{at: at, parents: c.parents, leaves: leavesOf(q.Kind, q.Value, crdt.Root), loose: c.base != ""}
-	if done, err := t.expect(first(refusal, c.refusal), func() error { _, err := t.n.Put(ctx, q); return err }); !done {
+	q := rpc.PutRequest{KeyRef: ref, Value: textOf(t.s.Value), Base: c.base, IfMatch: c.match}
+	if t.s.Kind != "" {
+		if q.Kind, err = crdt.ParseKind(t.s.Kind); err != nil {
+			return err
+		}
+	} else if c.base != "" && len(c.parents) > 1 {
+		return errNothing // what is served to whom has read these is not known here
+	}
+	want := t.replaced(at, c.read, q.Kind, q.Value)
+	want.parents, want.loose = c.parents, c.base != ""
+	refusal = first(refusal, c.refusal)
+	if want.leaves == nil {
+		refusal = first(refusal, rpc.CodeUnparsed)
+	}
+	if done, err := t.expect(refusal, func() error { _, err := t.n.Put(ctx, q); return err }); !done {
 		return err
 	}
-	return t.came(&want)
+	return t.came(want)
+}
+
+// replaced is what is left when a value replaces all that there was; its leaves
+// are nil if it is none of its kind.
+func (t *turn) replaced(at place, read *sight, kind crdt.Kind, value []byte) *written {
+	p := t.mirror.policy(t.n.has, at.fork, at.key)
+	kind = p.kindFor(at.key, read, kind)
+	w := &written{at: at, parents: read.headIDs(), kind: kind, text: value, leaves: leavesOf(p.lists, kind, value, crdt.Root)}
+	if at.key == rpc.PolicyKey && !isPolicies(value) {
+		w.leaves = nil
+	}
+	return w
 }
 
 // edit puts a value at a path of a document, or, without one, removes what is
@@ -151,12 +209,25 @@ func edit(ctx context.Context, t *turn) error {
 	if err != nil {
 		return err
 	}
-	path, was := crdt.Path(t.s.Path), t.see(at)
-	if top, _, ok := strings.Cut(t.s.Path, "["); ok && len(was.leaves().at(crdt.Path(top+"[x]"))) == 0 {
+	path := crdt.Path(t.s.Path)
+	if top, _, ok := strings.Cut(t.s.Path, "["); ok && len(t.see(at).leaves().at(crdt.Path(top+"[x]"))) == 0 {
 		return errNothing
 	}
-	want := t.edited(at, was, path, t.s.Value)
-	if t.s.Value != "" && !was.leaves().leadsTo(path) {
+	return t.edit(at, path, t.s.Value, refusal, func() error {
+		if t.s.Value == "" {
+			_, err := t.n.Delete(ctx, rpc.DeleteRequest{KeyRef: ref, Path: path})
+			return err
+		}
+		_, err := t.n.Put(ctx, rpc.PutRequest{KeyRef: ref, Value: []byte(t.s.Value), Path: path})
+		return err
+	})
+}
+
+// edit checks a call that puts a value at a path, or removes what is there.
+func (t *turn) edit(at place, path crdt.Path, value string, refusal rpc.Code, call func() error) error {
+	was := t.see(at)
+	want := t.edited(at, was, path, value)
+	if isOther := !was.view.Absent() && !isDocument(was.view.Kind); isOther || value != "" && !was.leaves().leadsTo(path) {
 		refusal = first(refusal, rpc.CodeInvalid)
 	}
 	for _, p := range was.paths() {
@@ -165,14 +236,10 @@ func edit(ctx context.Context, t *turn) error {
 			refusal = first(refusal, rpc.CodeConflict)
 		}
 	}
-	if done, err := t.expect(refusal, func() error {
-		if t.s.Value == "" {
-			_, err := t.n.Delete(ctx, rpc.DeleteRequest{KeyRef: ref, Path: path})
-			return err
-		}
-		_, err := t.n.Put(ctx, rpc.PutRequest{KeyRef: ref, Value: []byte(t.s.Value), Path: path})
-		return err
-	}); !done {
+	if want.leaves.mixed() {
+		refusal = first(refusal, rpc.CodeInvalid)
+	}
+	if done, err := t.expect(refusal, call); !done {
 		return err
 	}
 	return t.came(want)
@@ -181,14 +248,21 @@ func edit(ctx context.Context, t *turn) error {
 // edited is what is left when a value stands at a path; "" is none.
 func (t *turn) edited(at place, was *sight, path crdt.Path, value string) *written {
 	part := leaves{}
+	p := t.mirror.policy(t.n.has, at.fork, at.key)
+	want := &written{at: at, parents: was.headIDs()}
 	if value != "" {
-		part = leavesOf(crdt.JSON, []byte(value), path)
+		part = leavesOf(p.lists, crdt.YAML, []byte(value), path)
+		if want.kind = was.view.Kind; was.view.Absent() {
+			want.kind = p.documentKind()
+		}
 	}
-	want := &written{at: at, parents: was.headIDs(), leaves: was.leaves().with(path, part)}
+	want.leaves = was.leaves().with(path, part)
 	want.gone = len(want.leaves) == 0
 	want.left = slices.DeleteFunc(was.paths(), func(p crdt.Path) bool { return p.Within(path) })
 	return want
 }
+
+func isDocument(k crdt.Kind) bool { return k == crdt.JSON || k == crdt.YAML }
 
 // incr adds to a counter.
 func incr(ctx context.Context, t *turn) error {
@@ -201,9 +275,12 @@ func incr(ctx context.Context, t *turn) error {
 		return err
 	}
 	was := t.see(at)
+	if isCounter := was.view.Kind == crdt.Counter; !isCounter && (was.conflicted() || !was.view.Absent()) {
+		refusal = first(refusal, rpc.CodeInvalid)
+	}
 	before, _ := strconv.ParseInt(was.leaves()[crdt.Root], 10, 64)
 	total := strconv.FormatInt(before+by, 10)
-	want := written{at: at, parents: was.headIDs(), leaves: leaves{crdt.Root: total}, left: was.paths()}
+	want := written{at: at, parents: was.headIDs(), leaves: leaves{crdt.Root: total}, left: was.paths(), kind: crdt.Counter}
 	var got rpc.Counted
 	if done, err := t.expect(refusal, func() (err error) {
 		got, err = t.n.Increment(ctx, rpc.IncrementRequest{KeyRef: ref, By: by})
@@ -212,7 +289,7 @@ func incr(ctx context.Context, t *turn) error {
 		return err
 	}
 	// Nothing makes no counter; and a side that was deleted can be one by now.
-	want.loose = by == 0 || was.conflicted() && was.view.Absent()
+	want.loose = by == 0 || was.conflicted() && (was.view.Absent() || was.view.Conflicts[0].Kind == crdt.TypeConflict)
 	if !want.loose && got.Total != total {
 		return fmt.Errorf("counted %s, want %s", got.Total, total)
 	}
@@ -238,8 +315,11 @@ func changeSet(ctx context.Context, t *turn) error {
 	} else {
 		q.Add, want.leaves[place] = []string{t.s.Value}, element
 	}
-	if was.conflicted() {
+	switch {
+	case was.conflicted():
 		refusal = first(refusal, rpc.CodeConflict)
+	case !was.view.Absent() && was.view.Kind != crdt.Set:
+		refusal = first(refusal, rpc.CodeInvalid)
 	}
 	if done, err := t.expect(refusal, func() error { _, err := t.n.ChangeSet(ctx, q); return err }); !done {
 		return err
@@ -269,16 +349,20 @@ func settle(ctx context.Context, t *turn) error {
 		}
 		part, gone = was.reading.Sides[i][j], was.view.Conflicts[i].Sides[j].Deleted
 	case t.s.Value != "":
-		value := []byte(t.s.Value)
-		q.Value, part = &value, leavesOf(kindOf(at.key), value, path)
+		value := textOf(t.s.Value)
+		q.Value, part = &value, leavesOf(t.mirror.policy(t.n.has, at.fork, at.key).lists, was.view.Kind, value, path)
 	default:
 		q.Delete, gone = true, true
 	}
 	want := t.edited(at, was, path, "")
 	if want.leaves = was.leaves().with(path, part); path == crdt.Root {
 		want.leaves = part
+		want.vague = q.Value == nil && leaves(part).reread(t.mirror.policy(t.n.has, at.fork, at.key).lists)
 	}
-	want.gone = len(want.leaves) == 0 && (path != crdt.Root || gone)
+	want.kind, want.gone = 0, len(want.leaves) == 0 && (path != crdt.Root || gone)
+	if q.Value != nil && (part == nil || at.key == rpc.PolicyKey && path == crdt.Root && !isPolicies(*q.Value)) {
+		refusal = first(refusal, rpc.CodeUnparsed)
+	}
 	for _, p := range want.left {
 		if !maps.Equal(was.leaves().at(p), want.leaves.at(p)) { // {} would be written over it
 			refusal = first(refusal, rpc.CodeConflict)
@@ -312,230 +396,19 @@ func job(ctx context.Context, t *turn) error {
 	if len(newest) > 0 {
 		want.parents = newest
 	}
-	q := rpc.ApplyRequest{Fork: ref.Fork, Label: label, Files: []rpc.File{{Key: at.key, Value: []byte(t.s.Value)}}}
+	file := t.replaced(at, was, 0, textOf(t.s.Value))
+	if file.leaves == nil {
+		refusal = first(refusal, rpc.CodeUnparsed)
+	}
+	q := rpc.ApplyRequest{Fork: ref.Fork, Label: label, Files: []rpc.File{{Key: at.key, Value: textOf(t.s.Value)}}}
 	if done, err := t.expect(refusal, func() error { _, err := t.n.Apply(ctx, q); return err }); !done {
 		return err
 	}
 	if err := t.came(&want); err != nil || len(t.made.revisions) == 0 {
 		return err
 	}
-	made := t.mirror.oracle.Revision(crdt.RevisionID(t.made.revisions[0])).Change.Whole
-	if file := leavesOf(kindOf(at.key), []byte(t.s.Value), crdt.Root); !maps.Equal(made, file) {
-		return fmt.Errorf("the job wrote %v, its file is %v", made, file)
+	if made := t.wrote(); !maps.Equal(made.leaves(), file.leaves) || made.view.Kind != file.kind {
+		return fmt.Errorf("the job wrote %v of kind %s, its file is %v of kind %s", made.leaves(), made.view.Kind, file.leaves, file.kind)
 	}
 	return nil
-}
-
-// join merges one fork into another.
-func join(ctx context.Context, t *turn) error {
-	src, from, noSource, err := t.fork(t.s.From, true)
-	if err != nil {
-		return err
-	}
-	dst, into, noFork, err := t.fork(t.s.Fork, true)
-	if err != nil {
-		return err
-	}
-	refusal := first(noSource, noFork)
-	if from == "" || into == "" || src == dst {
-		return errNothing
-	}
-	f := &foresight{src: src, dst: dst}
-	how := rpc.Strategy(t.s.How)
-	for _, key := range keys {
-		k := foreseen{at: place{dst, key}}
-		if refusal != "" {
-			break
-		}
-		if k.was, k.now = t.see(k.at), t.mirror.foresee(t.n.has, k.at, src); k.was.same(k.now) {
-			continue
-		}
-		k.conflict = k.tears()
-		if k.conflict && (how == "" || how == rpc.OnConflictFail) {
-			refusal = rpc.CodeConflict
-		}
-		f.keys = append(f.keys, k)
-	}
-	t.made.plan = f
-	done, err := t.expect(refusal, func() error {
-		_, err := t.n.Merge(ctx, rpc.MergeRequest{Source: from, Into: into, OnConflict: how})
-		return err
-	})
-	if !done {
-		return err
-	}
-	var touched []place
-	for i := range f.keys {
-		touched = append(touched, f.keys[i].at)
-		if err := t.joined(f, &f.keys[i], how); err != nil {
-			return err
-		}
-	}
-	return t.others(touched...)
-}
-
-// tears: there is a conflict that was not there, or stood otherwise.
-func (k *foreseen) tears() bool {
-	return slices.ContainsFunc(k.now.view.Conflicts, func(c crdt.Conflict) bool {
-		return !slices.ContainsFunc(k.was.view.Conflicts, func(b crdt.Conflict) bool { return b.ID == c.ID && b.State == c.State })
-	})
-}
-
-// joined checks what a merge made of a key: what was foreseen, and where there
-// is a conflict what settles it.
-func (t *turn) joined(f *foresight, k *foreseen, how rpc.Strategy) error {
-	now := t.see(k.at)
-	if how == rpc.OnConflictKeep || !k.conflict {
-		if !now.same(k.now) || now.view.Served != k.now.view.Served || !maps.Equal(now.leaves(), k.now.leaves()) {
-			return fmt.Errorf("%s became %v, foreseen was %v", t.name(k.at), now.leaves(), k.now.leaves())
-		}
-		return nil
-	}
-	want := maps.Clone(k.now.leaves())
-	for i, c := range k.now.view.Conflicts {
-		var part leaves
-		switch how {
-		case rpc.OnConflictOurs:
-			part = k.was.leaves().at(c.Path)
-		case rpc.OnConflictTheirs:
-			part = t.see(place{f.src, k.at.key}).leaves().at(c.Path)
-		default:
-			part = k.now.reading.Sides[i][t.newest(&c)]
-		}
-		if want = leaves(want).with(c.Path, part); c.Path == crdt.Root {
-			want = part
-		}
-	}
-	if now.conflicted() || len(now.heads) != 1 || !maps.Equal(now.leaves(), want) {
-		return fmt.Errorf("%s was settled, and is %v of %d heads, want %v", t.name(k.at), now.leaves(), len(now.heads), want)
-	}
-	id := now.headIDs()[0]
-	if parents := t.mirror.revisions[dag.RevisionID(id)].Parents; len(parents) != len(k.now.heads) {
-		return fmt.Errorf("the settlement of %s has %d parents, want %d", t.name(k.at), len(parents), len(k.now.heads))
-	}
-	return t.honest(dag.RevisionID(id))
-}
-
-// newest is the side with the highest (time, chain, CID).
-func (t *turn) newest(c *crdt.Conflict) int {
-	best := 0
-	for i := range c.Sides {
-		a, b := t.mirror.revisions[dag.RevisionID(c.Sides[i].Revision)], t.mirror.revisions[dag.RevisionID(c.Sides[best].Revision)]
-		if cmp.Or(cmp.Compare(a.Time, b.Time), bytes.Compare(a.Chain[:], b.Chain[:]), compareIDs(c.Sides[i].Revision, c.Sides[best].Revision)) > 0 {
-			best = i
-		}
-	}
-	return best
-}
-
-// documentPaths are the places that edits are of.
-var documentPaths = []string{"/a", "/b", "/o", "/o/a", "/o/b", "/l/[x]/v", "/l/[y]"}
-
-// documents are whole values, parts those of a place.
-var (
-	documents = []string{
-		`{"a":1,"b":1,"o":{"a":1,"b":1}}`, `{"a":1,"b":2}`, `{"b":2,"a":1.0}`, "{\n\"b\":2,\n\n\"a\":1\n}", "{\n\"b\":3,\n\n\"a\":1.0\n}", `{"a":2,"o":{"b":2}}`, `{"o":"s"}`, `{}`, `[1,2]`, `1.0`,
-		`{"a":1,"l":[{"n":"x","v":1},{"n":"y","v":1}]}`, `{"a":1,"l":[{"n":"y","v":1},{"n":"x","v":2}],"t":["p","q"]}`, `{"l":[{"n":"x","v":1}],"t":["q"]}`,
-	}
-	parts = []string{"1", "2", `"s"`, "null", "{}", `{"a":1}`, `{"a":2,"b":1}`, "[1,2]", "1.0"}
-)
-
-func (c *chooser) whole(s *Step) bool {
-	c.spot(s)
-	s.Value = c.wholeValue(s.Key)
-	c.context(s)
-	if s.Key != "" && s.Base+s.Match != "" {
-		s.Value = c.wholeValue(s.Key)
-	}
-	return true
-}
-
-func (c *chooser) wholeValue(key string) string {
-	switch kindOf(key) {
-	case crdt.Counter:
-		return strconv.Itoa(c.IntN(4))
-	case crdt.Set:
-		return pickOne(c, []string{`[]`, `["x"]`, `["x","y"]`, `["y","z"]`})
-	}
-	return pickOne(c, documents)
-}
-
-// only picks a place of a key.
-func (c *chooser) only(s *Step, keys ...string) bool {
-	s.Fork, s.Key = c.forkArg(), pickOne(c, keys)
-	return true
-}
-
-func (c *chooser) edit(s *Step) bool {
-	c.only(s, "k", "k", "app/a")
-	s.Path = pickOne(c, documentPaths)
-	if !c.rarely(4) {
-		s.Value = pickOne(c, parts)
-	}
-	fork, _, _, err := c.turn(s).fork(s.Fork, false)
-	if err != nil {
-		return false
-	}
-	// An element is written below a list that is there, and not by its name.
-	was := c.w.mirror.see(c.n.has, place{fork, s.Key}).leaves()
-	if strings.Contains(s.Path, "[") {
-		up := crdt.Path(s.Path)
-		for strings.Contains(string(up), "[") {
-			up = up.Parent()
-		}
-		if s.Path == "/l/[y]" {
-			s.Value = ""
-		}
-		return len(was.at(up+"/[x]")) > 0
-	}
-	return len(was) > 0 && s.Value != "" || len(was.at(crdt.Path(s.Path))) > 0
-}
-
-func (c *chooser) incr(s *Step) bool {
-	s.Value = strconv.Itoa(c.IntN(7) - 2)
-	return c.only(s, "app/b")
-}
-
-func (c *chooser) element(s *Step) bool {
-	s.Value = pickOne(c, []string{"x", "y", "z"})
-	if c.rarely(3) {
-		s.How = "remove"
-	}
-	return c.only(s, "env/z")
-}
-
-func (c *chooser) settle(s *Step) bool {
-	open := c.conflicts()
-	if len(open) == 0 {
-		return false
-	}
-	at := pickOne(c, open)
-	conflict := pickOne(c, c.w.mirror.see(c.n.has, at).view.Conflicts)
-	s.Fork, s.Key, s.Path = c.argOf(at.fork), at.key, string(conflict.Path)
-	switch {
-	case c.rarely(5) && conflict.Path == crdt.Root:
-		s.Value = c.wholeValue(at.key)
-	case c.rarely(5):
-		s.Value = pickOne(c, parts)
-		return conflict.Path != crdt.Root
-	case !c.rarely(6):
-		s.Take = pickOne(c, conflict.Sides).Letter
-	}
-	return true
-}
-
-func (c *chooser) join(s *Step) bool {
-	src, dst, ok := c.unmerged()
-	s.From, s.Fork = c.argOf(src), c.argOf(dst)
-	s.How = pickOne(c, []string{"", "keep", "keep", "keep", "keep", "ours", "theirs", "lww"})
-	return ok
-}
-
-func (c *chooser) job(s *Step) bool {
-	c.spot(s)
-	s.Value = c.wholeValue(s.Key)
-	if c.rarely(3) {
-		s.Name = "cd"
-	}
-	return true
 }

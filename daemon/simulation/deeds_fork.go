@@ -52,7 +52,7 @@ func newFork(ctx context.Context, t *turn) error {
 		refusal = first(refusal, rpc.CodeStale)
 	}
 	then := map[string]*sight{}
-	for _, key := range keys {
+	for _, key := range t.keys() {
 		if passes((*dag.Filter)(q.Filter), key) && refusal == "" {
 			then[key] = t.mirror.see(cut, place{from, key})
 		}
@@ -66,7 +66,7 @@ func newFork(ctx context.Context, t *turn) error {
 	if name, _, _ := t.mirror.title(t.n.has, got.ID); !t.mirror.known(t.n.has, got.ID) || name != t.s.Name || len(t.made.revisions) > 0 {
 		return fmt.Errorf("the fork is called %q, and %d revisions were written", name, len(t.made.revisions))
 	}
-	for _, key := range keys {
+	for _, key := range t.keys() {
 		at := place{got.ID, key}
 		now, want := t.see(at), then[key]
 		if want == nil {

@@ -23,6 +23,8 @@ type foresight struct {
 	keys     []foreseen
 	skipped  []string
 	refusal  rpc.Code
+	policies *sight // of the destination
+	nonsense bool   // it asks for what is not there
 }
 
 // foreseen is a key that a merge changes.
@@ -32,14 +34,21 @@ type foreseen struct {
 	both     map[crdt.RevisionID]bool // revisions that both forks show before
 	conflict bool                     // new with the merge
 	settle   *wish                    // what is written beside the merge
+	becomes  *written                 // the same of a document
+	policy   policy
+	stops    bool   // nothing may be written, for its conflict
+	said     string // what it becomes, if only the bytes can tell
 }
 
 // change says what the key becomes.
 func (k *foreseen) change() string {
-	if k.settle == nil {
-		return change(k.was, k.now)
-	}
 	switch {
+	case k.said != "":
+		return k.said
+	case k.becomes != nil:
+		return k.becomes.changeTo(k.was)
+	case k.settle == nil:
+		return change(k.was, k.now)
 	case k.was.view.Absent() && k.settle.deleted:
 		return "same"
 	case k.was.view.Absent():
@@ -59,14 +68,20 @@ func (k *foreseen) keeps() bool {
 
 // overrides: a value of the destination is replaced by a settlement.
 func (k *foreseen) overrides() bool {
+	if k.becomes != nil {
+		return !k.was.view.Absent() && k.change() != "same"
+	}
 	return k.settle != nil && !k.was.view.Absent() && !k.keeps()
 }
 
 // foresee computes what a merge must do, from the oracle and the request.
 func (t *turn) foresee(src, dst dag.ForkID, q *rpc.MergeRequest) *foresight {
+	if t.documents {
+		return t.foreseeDocuments(src, dst, q)
+	}
 	f := &foresight{q: *q, src: src, dst: dst}
 	skip := filter("", strings.Join(q.Skip, ","))
-	for _, key := range slices.Sorted(slices.Values(keys)) {
+	for _, key := range slices.Sorted(slices.Values(t.keys())) {
 		k := foreseen{at: place{dst, key}}
 		k.was, k.now = t.see(k.at), t.mirror.foresee(t.n.has, k.at, src)
 		if k.was.same(k.now) {
@@ -78,8 +93,8 @@ func (t *turn) foresee(src, dst dag.ForkID, q *rpc.MergeRequest) *foresight {
 		}
 		k.conflict = k.now.conflicted() && (!k.was.conflicted() || k.was.view.Conflicts[0].State != k.now.view.Conflicts[0].State)
 		k.both = t.onBoth(f, key)
-		refusal := t.settle(f, &k)
-		f.refusal = first(f.refusal, refusal)
+		f.refusal = first(f.refusal, t.settle(f, &k))
+		k.stops = k.conflict && k.settle == nil && (q.OnConflict == "" || q.OnConflict == rpc.OnConflictFail)
 		f.keys = append(f.keys, k)
 	}
 	named := slices.Clone(q.Reject)
@@ -157,12 +172,13 @@ func (s *Step) request(src, dst string) rpc.MergeRequest {
 	q := rpc.MergeRequest{Source: src, Into: dst, OnConflict: rpc.Strategy(s.How), Skip: list(s.Skip), Reject: list(s.Drop)}
 	for _, r := range list(s.Take) {
 		key, side, _ := strings.Cut(r, ":")
+		key, path, _ := strings.Cut(key, "@")
 		if value, ok := strings.CutPrefix(side, "="); ok {
 			v := expand(value)
-			q.Resolve = append(q.Resolve, rpc.Resolution{Key: key, Value: &v})
+			q.Resolve = append(q.Resolve, rpc.Resolution{Key: key, Path: crdt.Path(path), Value: &v})
 			continue
 		}
-		q.Resolve = append(q.Resolve, rpc.Resolution{Key: key, Side: side})
+		q.Resolve = append(q.Resolve, rpc.Resolution{Key: key, Path: crdt.Path(path), Side: side})
 	}
 	return q
 }
@@ -195,6 +211,9 @@ func merge(ctx context.Context, t *turn) error {
 		return err
 	}
 	f := t.foresee(src, dst, &q)
+	if f.nonsense {
+		return errNothing
+	}
 	if err := t.plan(ctx, f); err != nil || f.refusal != "" {
 		return err
 	}
@@ -218,6 +237,9 @@ func (t *turn) mergePlanned(ctx context.Context) error {
 	}
 	q := old.q
 	f := t.foresee(old.src, old.dst, &q)
+	if f.nonsense {
+		return errNothing
+	}
 	q.Apply = old.id
 	if f.refusal != "" {
 		_, err := t.expect(f.refusal, func() error { _, err := t.n.Merge(ctx, q); return err })
@@ -246,6 +268,9 @@ func (t *turn) means(name string, fork dag.ForkID) bool {
 
 // same reports whether a plan still says what another one said.
 func (f *foresight) same(old *foresight) bool {
+	if t := f.policies; t != nil && !t.same(old.policies) {
+		return false
+	}
 	return slices.Equal(f.skipped, old.skipped) && slices.EqualFunc(f.keys, old.keys, func(a, b foreseen) bool {
 		return a.at == b.at && a.was.same(b.was) && a.now.same(b.now)
 	})
@@ -269,6 +294,7 @@ func (t *turn) plan(ctx context.Context, f *foresight) error {
 
 // announced checks what a merge says of itself.
 func (t *turn) announced(got *rpc.Merged, f *foresight) error {
+	f.admit(got)
 	var clean, settled []rpc.MergedKey
 	var overrides []string
 	var open []open
@@ -276,7 +302,7 @@ func (t *turn) announced(got *rpc.Merged, f *foresight) error {
 	for _, k := range f.keys {
 		m := rpc.MergedKey{Key: k.at.key, Change: k.change()}
 		switch {
-		case k.settle != nil:
+		case k.settle != nil || k.becomes != nil:
 			settled = append(settled, m)
 		case k.conflict:
 			for i := range k.now.view.Conflicts {
@@ -303,6 +329,36 @@ func (t *turn) announced(got *rpc.Merged, f *foresight) error {
 	return nil
 }
 
+// admit takes over what a merge says of documents of which only the bytes can
+// tell whether they are the same, where the oracle knows only the leaves.
+func (f *foresight) admit(got *rpc.Merged) {
+	for i := range f.keys {
+		k := &f.keys[i]
+		if !k.vague() {
+			continue
+		}
+		for _, m := range append(slices.Clone(got.Clean), got.Settled...) {
+			if m.Key == k.at.key && (m.Change == "same" || m.Change == "changed") {
+				k.said = m.Change
+			}
+		}
+	}
+}
+
+// vague reports whether the bytes that the key serves before the merge or after
+// it, which nobody knows here, decide what it becomes.
+func (k *foreseen) vague() bool {
+	kind, now, known := k.now.view.Kind, k.now.leaves(), k.now.known()
+	if w := k.becomes; w != nil {
+		kind, now, known = cmp.Or(w.kind, k.was.view.Kind), w.leaves, false
+	}
+	if !isDocument(kind) || k.was.view.Kind != kind || k.was.view.Absent() || len(now) == 0 {
+		return false
+	}
+	same := maps.Equal(k.was.leaves(), now)
+	return same && !(known && k.was.known()) || !same && !slices.Equal(k.was.leaves().keyed(), now.keyed()) || k.becomes != nil && k.becomes.vague
+}
+
 // onBoth are the revisions of a key that both forks of a merge show.
 func (t *turn) onBoth(f *foresight, key string) map[crdt.RevisionID]bool {
 	both := map[crdt.RevisionID]bool{}
@@ -317,7 +373,7 @@ func (t *turn) onBoth(f *foresight, key string) map[crdt.RevisionID]bool {
 func (t *turn) carryOut(ctx context.Context, f *foresight, q rpc.MergeRequest) error {
 	refusal := rpc.Code("")
 	for _, k := range f.keys {
-		if k.conflict && k.settle == nil && (f.q.OnConflict == "" || f.q.OnConflict == rpc.OnConflictFail) {
+		if k.stops {
 			refusal = rpc.CodeConflict
 		}
 	}
@@ -344,6 +400,9 @@ func (t *turn) carryOut(ctx context.Context, f *foresight, q rpc.MergeRequest) e
 // happened compares the destination with the foresight, and everything else
 // with what it was.
 func (t *turn) happened(f *foresight) error {
+	if t.documents {
+		return t.happenedDocuments(f)
+	}
 	var touched []place
 	var wishes []wish
 	for _, k := range f.keys {

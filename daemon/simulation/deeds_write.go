@@ -247,7 +247,7 @@ func del(ctx context.Context, t *turn) error {
 func (t *turn) delBelow(ctx context.Context, fork dag.ForkID, refusal rpc.Code, q rpc.DeleteRequest) error {
 	var touched []place
 	var wishes []wish
-	for _, key := range keys {
+	for _, key := range t.keys() {
 		at := place{fork, key}
 		if was := t.see(at); strings.HasPrefix(key, q.Key) && (!was.view.Absent() || was.conflicted()) {
 			touched = append(touched, at)
@@ -308,6 +308,9 @@ func read(ctx context.Context, t *turn) error {
 		return err
 	}
 	at := place{fork, t.s.Key}
+	if refusal == "" && t.withheld(t.n.has, at) {
+		refusal = rpc.CodeConflict
+	}
 	var got rpc.Entry
 	done, err := t.expect(refusal, func() (err error) {
 		got, err = t.n.Get(ctx, rpc.GetRequest{KeyRef: rpc.KeyRef{Fork: text, Key: t.s.Key}})
@@ -347,7 +350,7 @@ func apply(ctx context.Context, t *turn) error {
 		}
 		wishes = append(wishes, wish{at: at, parents: was.headIDs(), kind: keptKind(was), value: expand(value)})
 	}
-	for _, key := range slices.Sorted(slices.Values(keys)) {
+	for _, key := range slices.Sorted(slices.Values(t.keys())) {
 		at := place{fork, key}
 		was := t.see(at)
 		kept := slices.ContainsFunc(q.Files, func(f rpc.File) bool { return f.Key == key })

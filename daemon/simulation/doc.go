@@ -28,11 +28,13 @@
 //   - [History.Shrink] leaves out of a history that fails all that the failure
 //     does not need.
 //
-// In a history of documents the keys hold json, counters and sets. The steps are
-// others then: what they write is not compared by its bytes but by what it comes
-// to, in leaves and open conflicts, and each revision must be honest: open if
-// its author left a conflict, and else with exactly the text that its change
-// makes of what he had seen.
+// In a history of documents the keys hold json, yaml, counters, sets and texts,
+// at times several of them at once, and policies that change on any fork: what is
+// written to is read by those of its fork, as the mirror finds them in what the
+// oracle reads. The steps are others then: what they write is not compared by its
+// bytes but by what it comes to, in leaves and open conflicts, and each revision
+// must be honest: open if its author left a conflict, and else with exactly the
+// text that its change makes of what he had seen.
 //
 // A merge is foreseen from the oracle, its plan must be what was foreseen, and
 // what then happens must be the plan: an earlier plan is carried out or refused
@@ -48,8 +50,9 @@
 //
 //	go test ./daemon/simulation -run TestHistories -histories 100000 -timeout 0 -v
 //
-// TestNetworks is the same with a network, TestDocuments with documents. -seed N is the first seed; alone it runs that one history. A failure is
-// printed with its seed, the command that repeats it, and the history that it
+// TestNetworks is the same with a network, TestDocuments with documents; every
+// other history of TestNetworks is one of documents, too. -seed N is the first
+// seed; alone it runs that one history. A failure is printed with its seed, the command that repeats it, and the history that it
 // was shrunk to, as a program of one step a line:
 //
 //	# seed=612 nodes=1

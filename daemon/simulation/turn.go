@@ -12,8 +12,16 @@ import (
 	"crush/rpc"
 )
 
-// keys are all that a world has.
+// keys are all that people write in a world.
 var keys = []string{"k", "app/a", "app/b", "env/z"}
+
+// keys are all that a world has.
+func (w *World) keys() []string {
+	if w.documents {
+		return append(slices.Clip(keys), rpc.PolicyKey)
+	}
+	return keys
+}
 
 // turn is a step under way.
 type turn struct {
@@ -39,7 +47,7 @@ type deed struct {
 func (t *turn) sights() map[place]*sight {
 	out := map[place]*sight{}
 	for _, f := range t.mirror.forks(t.n.has, true) {
-		for _, key := range keys {
+		for _, key := range t.keys() {
 			at := place{f, key}
 			out[at] = t.see(at)
 		}
