@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	dsleveldb "github.com/ipfs/go-ds-leveldb"
 	"github.com/syndtr/goleveldb/leveldb"
@@ -54,6 +56,9 @@ func OpenLevelDB(dir string, repair bool) (l *LevelDB, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make store: %w", err)
 	}
+	if err := dropUnfinished(dir); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
 	o := levelOptions()
 	if repair {
 		// A reader that is not strict leaves damaged parts out and goes on.
@@ -82,6 +87,29 @@ func OpenLevelDB(dir string, repair bool) (l *LevelDB, err error) {
 		return nil, fmt.Errorf("open store %s: %w", dir, mapErr(err))
 	}
 	return &LevelDB{ds: ds, db: ds.DB}, nil
+}
+
+// dropUnfinished removes what is left of a store whose process was killed while
+// goleveldb made it, which goleveldb takes for damage. The file that names the
+// manifest is written last, and journals and tables only after it: a store with
+// the first manifest and nothing else was never written to.
+func dropUnfinished(dir string) error {
+	const manifest, pending = "MANIFEST-000000", "CURRENT.0"
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if !slices.Contains([]string{manifest, pending, "LOCK", "LOG", "LOG.old"}, f.Name()) {
+			return nil
+		}
+	}
+	for _, name := range []string{pending, manifest} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // mapErr marks goleveldb's errors of damage as ours.
