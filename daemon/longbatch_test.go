@@ -14,6 +14,9 @@ import (
 // TestLongBatch: values that wait on the disk until a batch is written are
 // written as all others.
 func TestLongBatch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request after the other, of 40 MB")
+	}
 	n := startNode(t, Config{Data: filepath.Join(shortDir(t), "d")})
 	var files []rpc.File
 	value := func(i int) []byte { return bytes.Repeat(fmt.Appendf(nil, "%02d", i), 1<<19) }

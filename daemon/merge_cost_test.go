@@ -78,6 +78,9 @@ func (l *lab) want(what string, got, want int) {
 // TestCostOfMerge: planning a merge, comparing and merging cost as much as the
 // keys that have changed, whatever the number of those that have not.
 func TestCostOfMerge(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 100,000 keys")
+	}
 	const changed = 1000
 	steps := func(keys int) (out []dagtest.Cost) {
 		l, m := newMeteredLab(t, keys)
@@ -113,6 +116,9 @@ func TestCostOfMerge(t *testing.T) {
 // since the last one, however often there was one, also if each leaves out some
 // keys.
 func TestCostOfRepeatedMerges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 120 merges")
+	}
 	for _, skip := range []string{"", "env/**"} {
 		l, m := newMeteredLab(t, 100)
 		l.fork("s", "")
@@ -144,6 +150,9 @@ func TestCostOfRepeatedMerges(t *testing.T) {
 // settled in time that does not grow with their square; each block is read
 // once.
 func TestCostOfConflicts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 1,000 heads")
+	}
 	l, m := newMeteredLab(t, 10)
 	const sides = 1000
 	for range 10 {

@@ -174,6 +174,9 @@ func FuzzSnapshot(f *testing.F) {
 // TestImportLeavesNothing: of a file that is damaged at its end nothing is
 // added, however long it is.
 func TestImportLeavesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 12 MB")
+	}
 	r := snapshotGraph(t)
 	const more = 12 // MiB: it is applied in several batches
 	for i := range more {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,6 +222,9 @@ var trickyHistories = map[string]func(l *lab, d, s hand){
 func TestTrickyHistories(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(trickyHistories)) {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && strings.HasPrefix(name, "200 heads") {
+				t.Skip("one goroutine, and documents with 200 heads")
+			}
 			l := newLab(t, "a")
 			trickyHistories[name](l, hand{l, ""}, hand{l, "s"})
 		})

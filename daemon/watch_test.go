@@ -81,7 +81,11 @@ func (c *watchConsumer) take(l *lab, n int, everywhere bool) (given int) {
 // others wrote in chunks. Events may come twice; none may be missing, and none
 // may come before what it has seen.
 func TestWatchElsewhere(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { watchElsewhere(t, rand.New(rand.NewPCG(seed, 7))) })
 	}
 }

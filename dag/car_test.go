@@ -286,6 +286,9 @@ func TestCARBomb(t *testing.T) {
 
 // TestCARStreams counts that neither end holds more than a part of a history.
 func TestCARStreams(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 24 MB")
+	}
 	a := foundNode(t, "a")
 	const n, size = 24, 1 << 20
 	for i := range n {

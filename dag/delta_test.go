@@ -39,6 +39,9 @@ func edited(r *rand.Rand, b []byte, places int) []byte {
 // and reads them back. DAG_SEED=n runs one seed.
 func TestKeptRoundTrip(t *testing.T) {
 	first, end := 0, 200
+	if testing.Short() {
+		end = 40
+	}
 	if seed, err := strconv.Atoi(os.Getenv("DAG_SEED")); err == nil {
 		first, end = seed, seed+1
 	}

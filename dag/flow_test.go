@@ -134,7 +134,11 @@ func (s *shuffler) revision(p *parcel, i int) {
 // TestFlow: what goes into a flow comes out of it, in chunks of any size; each
 // chunk has the signature of the last block of each line, and no other.
 func TestFlow(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
 		s := &shuffler{Rand: rand.New(rand.NewPCG(seed, 1)), time: goldenTime}
 		out, in := newOutflow(), &Inflow{}
 		for range 40 {
@@ -165,6 +169,9 @@ func TestFlow(t *testing.T) {
 // TestFlowForgets: both ends forget the same, at the bounds of revisions, of
 // their keys and of blocks.
 func TestFlowForgets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and tables that are full")
+	}
 	for name, c := range map[string]struct{ blocks, revs, key, far int }{
 		"revisions": {flowRevisions/500 + 20, 500, 3, 2 * flowRevisions},
 		"keys":      {2 * flowKeys / MaxKey / 20, 20, MaxKey, 2 * flowKeys / MaxKey},

@@ -346,6 +346,9 @@ func TestParentsOfAnotherFork(t *testing.T) {
 // TestForkOfManyContributions: a fork of very many contributions, which any
 // member can write, costs no more than its bytes.
 func TestForkOfManyContributions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 50,000 contributions")
+	}
 	a := foundNode(t, "a")
 	from := []dag.Contribution{}
 	for range 50_000 {

@@ -213,6 +213,9 @@ func (n *node) backAndForth(t testing.TB, x dag.ForkID, from, to int) {
 // TestCostOfManyMerges: what has been merged before costs nothing, however
 // often it was; nor does it when the graph is opened, but for its operations.
 func TestCostOfManyMerges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 2,000 merges")
+	}
 	a, m := meteredNode(t, 200)
 	d := dag.DefaultFork()
 	x := a.fork(t, "x", d)
@@ -242,9 +245,6 @@ func TestCostOfManyMerges(t *testing.T) {
 	}
 	few := costs(100)
 	for _, n := range []int{1000, 5000} {
-		if n > 1000 && testing.Short() {
-			break
-		}
 		for i, c := range costs(n) {
 			if c.Reads > few[i].Reads+1 || c.Records > few[i].Records+8 || c.Bytes > few[i].Bytes+64 {
 				t.Errorf("the %d-th costs %+v after 100 merges, %+v after %d", i, few[i], c, n)

@@ -60,6 +60,9 @@ func TestScans(t *testing.T) {
 	seed := uint64(setting("DAG_SEED", 1))
 	for _, forks := range []int{0, 3, 12, 60} {
 		t.Run(fmt.Sprintf("DAG_SEED=%d, %d forks", seed, forks), func(t *testing.T) {
+			if forks == 60 && testing.Short() {
+				t.Skip("one goroutine, and 60 forks")
+			}
 			const keys = 700
 			a, all := scanWorld(t, seed, forks, keys)
 			r := rand.New(rand.NewPCG(seed, 12))

@@ -687,7 +687,7 @@ func (w *forkWorld) answersOf(a *party) string {
 func TestRandomForks(t *testing.T) {
 	n := setting("DAG_SEEDS", 30)
 	if testing.Short() {
-		n = setting("DAG_SEEDS", 12)
+		n = setting("DAG_SEEDS", 5)
 	}
 	did := map[string]int{}
 	run := func(seed int) bool {

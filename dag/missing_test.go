@@ -29,6 +29,9 @@ func chunks(t *testing.T, from *node, known []dag.Pin) (out []dag.Chunk) {
 // chunks of the same size, although only their last blocks are signed there;
 // also when chains alternate and the next node has some of it.
 func TestChunksDoNotGrow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 140 long blocks")
+	}
 	a := foundNode(t, "a")
 	const value = 20 << 10
 	names := []string{"b", "c", "d", "e", "f"}
@@ -135,7 +138,11 @@ func cloned(t *testing.T, n *node, copies int) (out []*node) {
 // TestLocator: two continuations of a chain find what is common to within as
 // many blocks as lie behind it.
 func TestLocator(t *testing.T) {
-	for seed := range uint64(12) {
+	seeds := uint64(12)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 9))
 		a := foundNode(t, "a")
 		for i := range r.IntN(200) {
@@ -212,7 +219,11 @@ func commonAt(t *testing.T, n *node, pins []dag.Pin, common uint64) {
 // writes, what comes by other ways, forks, deletes and concurrent writes: the
 // records are those that a rebuild makes.
 func TestTakeBesideWrites(t *testing.T) {
-	for seed := range uint64(15) {
+	seeds := uint64(15)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 3))
 		a := foundNode(t, "a")
 		b, c := a.enlist(t, "b", dag.RoleWriter), a.enlist(t, "c", dag.RoleWriter)

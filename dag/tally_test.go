@@ -67,6 +67,9 @@ func countedEntry(n uint64, heads int) *Entry {
 
 // TestTalliesBounded: more keys than there is room for take no more of it.
 func TestTalliesBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and a table that is full")
+	}
 	tl := newTallies()
 	for n := range uint64(3 * tallySetsMax * tallyWays) {
 		tl.keep(map[entryKey]*Entry{{0, fmt.Sprint("more", n)}: countedEntry(n, 1)}, false)

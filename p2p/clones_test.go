@@ -111,7 +111,7 @@ func meet(t *testing.T, a, b *replica, part Part) (rounds int) {
 func TestClonesConverge(t *testing.T) {
 	long, seeds := 0, uint64(25)
 	if testing.Short() {
-		seeds = 5
+		seeds = 2
 	}
 	for seed := range seeds {
 		r := newRand(seed)

@@ -30,6 +30,9 @@ func TestSessionEqualBytes(t *testing.T) {
 // FRONTIER and all blocks back. Two more flights carry what the other side
 // lacks, and say that it is on disk.
 func TestSessionMissingOfMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and a long history")
+	}
 	const perTip, perBlock, constant = 35, 8, 250
 	r := newRand(4)
 	a, _ := history(r, *blocksFlag, 0, 0)

@@ -31,7 +31,7 @@ func TestSimChurn(t *testing.T) {
 		w.settle(healLimit)
 		steps, apart := 200, 60
 		if testing.Short() {
-			steps, apart = 60, 5
+			steps, apart = 40, 3
 		}
 		for range steps {
 			w.step()

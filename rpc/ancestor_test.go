@@ -193,6 +193,9 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 func TestAncestorHistoryNeedsLittleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request, of 100 MB")
+	}
 	f := &deep{fake: newFake(), values: 100, size: 1 << 20}
 	service := f.service()
 	service.Ancestry = f

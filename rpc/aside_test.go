@@ -43,6 +43,9 @@ func (h *held) Apply(_ context.Context, r ApplyRequest) (Applied, error) {
 
 // TestLongBatch: of the values of a long batch a part is in memory.
 func TestLongBatch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one request, of 40 MB")
+	}
 	h := &held{t: t, dir: t.TempDir()}
 	s := serve(t, func(c *ServerConfig) {
 		c.Handler.Service.Changes, c.Handler.Aside = h, h.dir

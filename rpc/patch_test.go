@@ -116,7 +116,11 @@ func TestDiffAgainstNaive(t *testing.T) {
 		}
 		return b.String()
 	}
-	for range 20_000 {
+	pairs := 20_000
+	if testing.Short() {
+		pairs = 2000
+	}
+	for range pairs {
 		newer, older := value(), value()
 		got, want := Diff([]byte(newer), []byte(older)), naiveDiff(newer, older)
 		if !equalPatch(got, want) {

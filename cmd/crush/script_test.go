@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func TestMain(m *testing.M) {
 //	siblings N KEY               write a key N times, each without having seen the others
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Files:               scripts(t),
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			home := filepath.Join(e.WorkDir, "home")
@@ -66,6 +67,44 @@ func TestScripts(t *testing.T) {
 			"fifo":     scriptFifo,
 			"siblings": scriptSiblings,
 		},
+	})
+}
+
+// onlyForRaces says that this is the short run under the race detector, which
+// looks for races and nothing else: a process takes three times as long to start,
+// and the full run has every test.
+func onlyForRaces() bool { return raceDetector && testing.Short() }
+
+// skipSequence leaves out of that run a test that gives one daemon one command
+// after the other. What such commands do inside the daemon, the tests of package
+// daemon do with the race detector.
+func skipSequence(t *testing.T) {
+	t.Helper()
+	if onlyForRaces() {
+		t.Skip("one command after the other on one daemon")
+	}
+}
+
+// beside matches what makes two things of a script run at once: a second daemon,
+// or a command in the background.
+var beside = regexp.MustCompile(`(?m)^daemon start (?s:.*)^daemon start |^(! )?exec .*&[a-z]*&?$`)
+
+// scripts are the files of the scripts of this run.
+func scripts(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("scripts: %v, %v", files, err)
+	}
+	if !onlyForRaces() {
+		return files
+	}
+	return slices.DeleteFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !beside.Match(text)
 	})
 }
 

@@ -55,7 +55,7 @@ func runHistories(t *testing.T, test string, n int, must []string) {
 	case *seedFlag > 0:
 		n = 1
 	case testing.Short():
-		n = 150
+		n = 24
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	done := newTally()
