@@ -56,7 +56,7 @@ var deeds = map[string]deed{
 
 // documentWeights are how often deeds are proposed in a history of documents.
 var documentWeights = map[string]int{
-	"whole": 20, "edit": 60, "incr": 6, "element": 6, "settle": 20, "merge": 40, "plan": 5, "policy": 5, "job": 6, "del": 6, "read": 5, "fork": 12, "pull": 22,
+	"whole": 20, "edit": 60, "incr": 6, "element": 6, "settle": 20, "merge": 40, "plan": 5, "policy": 5, "job": 6, "rollback": 7, "reset": 5, "undo": 8, "pick": 3, "tag": 2, "del": 6, "read": 5, "fork": 12, "pull": 22,
 	"rename": 2, "rm": 2, "restore": 2, "restart": 2, "clock": 3, "compare": 2,
 }
 

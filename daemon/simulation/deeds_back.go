@@ -15,7 +15,7 @@ import (
 
 // oldWish is the revision that brings a place back to what it was.
 func (t *turn) oldWish(at place, old *sight) wish {
-	w := wish{at: at, parents: t.see(at).headIDs(), kind: crdt.Bytes, deleted: true, mark: dag.MarkReverted}
+	w := wish{at: at, parents: t.see(at).headIDs(), kind: crdt.Bytes, deleted: true, mark: dag.MarkReverted, old: old}
 	if old.exists() {
 		r := old.served()
 		w.kind, w.deleted, w.value = r.Kind, r.Deleted, r.Value
@@ -38,6 +38,9 @@ func rollback(ctx context.Context, t *turn) error {
 	refusal = first(refusal, missing)
 	if !was.exists() {
 		refusal = first(refusal, rpc.CodeNotFound)
+	}
+	if t.documents {
+		return t.rollbackDocument(ctx, at, refusal, want.old, rpc.RollbackRequest{KeyRef: rpc.KeyRef{Fork: text, Key: t.s.Key}, To: to})
 	}
 	var got rpc.RolledBack
 	done, err := t.expect(refusal, func() (err error) {
@@ -75,7 +78,7 @@ func (t *turn) rollbackTo(at place, was *sight) (want wish, text string, refusal
 			}
 			r = t.revisionOf(parents[0])
 		}
-		return t.oldWish(at, only(r)), t.s.Rev, "", nil
+		return t.oldWish(at, t.asWritten(dag.RevisionID(r.ID))), t.s.Rev, "", nil
 	}
 	if t.s.Rev != "" {
 		id, err := t.revision(t.s.Rev)
@@ -85,7 +88,7 @@ func (t *turn) rollbackTo(at place, was *sight) (want wish, text string, refusal
 		if !t.readable(at, crdt.RevisionID(id)) {
 			return want, id.String(), rpc.CodeNotFound, nil
 		}
-		return t.oldWish(at, only(t.revisionOf(id))), id.String(), "", nil
+		return t.oldWish(at, t.asWritten(id)), id.String(), "", nil
 	}
 	cut, text, refusal, err := t.at(at.fork, t.s.At)
 	if err != nil || refusal != "" {
@@ -125,12 +128,12 @@ func reset(ctx context.Context, t *turn) error {
 		if refusal != "" || !strings.HasPrefix(key, t.s.Key) {
 			continue
 		}
-		if now, then := t.see(at), t.mirror.see(cut, at); !now.same(then) && (change(now, then) != "same" || now.conflicted()) {
+		if now, then := t.see(at), t.mirror.see(cut, at); !now.same(then) && t.goesBack(now, then) {
 			wishes = append(wishes, t.oldWish(at, then))
 		}
 	}
-	return t.bringBack(refusal, wishes, func() (rpc.Reset, error) {
-		return t.n.Reset(ctx, rpc.ResetRequest{Fork: text, Prefix: t.s.Key, To: to})
+	return t.bringBack(refusal, wishes, func(plan bool) (rpc.Reset, error) {
+		return t.n.Reset(ctx, rpc.ResetRequest{Fork: text, Prefix: t.s.Key, To: to, Plan: plan})
 	})
 }
 
@@ -158,7 +161,10 @@ func undo(ctx context.Context, t *turn) error {
 	if refusal == "" {
 		wishes, refusal = t.undoing(fork, b)
 	}
-	return t.bringBack(refusal, wishes, func() (rpc.Reset, error) { return t.n.Undo(ctx, q) })
+	return t.bringBack(refusal, wishes, func(plan bool) (rpc.Reset, error) {
+		q.Plan = plan
+		return t.n.Undo(ctx, q)
+	})
 }
 
 // newestOn is the block that arrived last of those that made a fork, merged into
@@ -199,19 +205,34 @@ func (t *turn) undoing(fork dag.ForkID, b *block) (wishes []wish, refusal rpc.Co
 		case was.same(then):
 		case !then.same(now):
 			refusal = rpc.CodeStale
-		case change(now, was) != "same" || now.conflicted():
+		case t.goesBack(now, was):
 			wishes = append(wishes, t.oldWish(at, was))
 		}
 	}
 	return wishes, refusal
 }
 
-// bringBack checks a reset or an undo.
-func (t *turn) bringBack(refusal rpc.Code, wishes []wish, call func() (rpc.Reset, error)) error {
+// goesBack: who goes back from what there is has something to write.
+func (t *turn) goesBack(now, then *sight) bool {
+	return t.documents || change(now, then) != "same" || now.conflicted()
+}
+
+// bringBack checks a reset or an undo, and that its plan says what it does.
+func (t *turn) bringBack(refusal rpc.Code, wishes []wish, call func(plan bool) (rpc.Reset, error)) error {
+	plan, planErr := call(true)
+	if refused := planErr != nil; refused != (refusal != "") || refused && rpc.CodeOf(planErr) != refusal {
+		return fmt.Errorf("its plan is refused: %v, want %q", planErr, refusal)
+	}
 	var got rpc.Reset
-	done, err := t.expect(refusal, func() (err error) { got, err = call(); return err })
+	done, err := t.expect(refusal, func() (err error) { got, err = call(false); return err })
 	if !done {
 		return err
+	}
+	if !slices.Equal(plan.Changed, got.Changed) {
+		return fmt.Errorf("it changed %v, its plan was %v", got.Changed, plan.Changed)
+	}
+	if t.documents {
+		return t.broughtBack(wishes, &got)
 	}
 	var touched []place
 	var changed []rpc.MergedKey
@@ -240,12 +261,18 @@ func pick(ctx context.Context, t *turn) error {
 	if err != nil {
 		return err
 	}
+	r := t.revisionOf(id)
+	if r.Kind == crdt.Counter || r.Kind == crdt.Set {
+		refusal = rpc.CodeInvalid // they only add to what they have seen
+	}
 	if !t.n.has[oracle.Block(t.mirror.home[id].id)] {
 		refusal = rpc.CodeNotFound
 	}
-	r := t.revisionOf(id)
 	b := t.mirror.home[id]
 	at := place{fork, b.revisions[slices.Index(b.Revisions, id)].Key}
+	if t.documents {
+		return t.pickDocument(ctx, at, refusal, id, text)
+	}
 	was := t.see(at)
 	want := wish{at: at, parents: was.headIDs(), kind: r.Kind, deleted: r.Deleted, value: r.Value}
 	if r.Deleted {

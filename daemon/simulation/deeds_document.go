@@ -61,8 +61,9 @@ type written struct {
 	at      place
 	parents []crdt.RevisionID
 	leaves  leaves
-	text    []byte      // of a document, if it is known
-	kind    crdt.Kind   // zero: any
+	text    []byte    // of a document, if it is known
+	kind    crdt.Kind // zero: any
+	mark    dag.Mark
 	gone    bool        // deleted
 	left    []crdt.Path // where conflicts stay open
 	vague   bool        // lists are read otherwise by now
@@ -90,10 +91,22 @@ func (t *turn) came(want *written) error {
 	if len(t.made.revisions) != 1 || len(t.blocks) != 1 {
 		return fmt.Errorf("wrote %d revisions in %d blocks, want 1 in 1", len(t.made.revisions), len(t.blocks))
 	}
-	id := t.made.revisions[0]
-	parents := slices.SortedFunc(slices.Values(revisionIDs(t.mirror.revisions[id].Parents)), compareIDs)
+	if err := t.fulfils(t.made.revisions[0], want); err != nil {
+		return err
+	}
+	return t.others(want.at)
+}
+
+// fulfils checks the one revision of a key that a step wrote, and what became of
+// the key.
+func (t *turn) fulfils(id dag.RevisionID, want *written) error {
+	r := t.mirror.revisions[id]
+	parents := slices.SortedFunc(slices.Values(revisionIDs(r.Parents)), compareIDs)
 	if !slices.Equal(parents, slices.SortedFunc(slices.Values(want.parents), compareIDs)) {
 		return fmt.Errorf("wrote with %d parents, want %d or others", len(parents), len(want.parents))
+	}
+	if mark := r.Mark &^ dag.MarkOpen; mark != want.mark {
+		return fmt.Errorf("marked the revision %d, want %d", mark, want.mark)
 	}
 	if text := t.asWritten(id).text(); want.text != nil && isDocument(want.kind) && !bytes.Equal(text, want.text) {
 		return fmt.Errorf("wrote the text %q, not %q", text, want.text)
@@ -101,11 +114,10 @@ func (t *turn) came(want *written) error {
 	if err := t.honest(id); err != nil {
 		return err
 	}
-	now := t.see(want.at)
-	if !want.loose && !want.is(now) {
+	if now := t.see(want.at); !want.loose && !want.is(now) {
 		return fmt.Errorf("%s became a %s, %v, conflicts at %v; want %s, %v, %v", t.name(want.at), now.view.Kind, now.leaves(), now.paths(), want.kind, want.leaves, want.left)
 	}
-	return t.others(want.at)
+	return nil
 }
 
 // is reports whether a place is what it was to become.
@@ -184,10 +196,11 @@ func whole(ctx context.Context, t *turn) error {
 	if want.leaves == nil {
 		refusal = first(refusal, rpc.CodeUnparsed)
 	}
-	if done, err := t.expect(refusal, func() error { _, err := t.n.Put(ctx, q); return err }); !done {
+	var got rpc.Written
+	if done, err := t.expect(refusal, func() (err error) { got, err = t.n.Put(ctx, q); return err }); !done {
 		return err
 	}
-	return t.came(want)
+	return first(t.came(want), t.answered(&got, at))
 }
 
 // replaced is what is left when a value replaces all that there was; its leaves
@@ -355,6 +368,7 @@ func settle(ctx context.Context, t *turn) error {
 		q.Delete, gone = true, true
 	}
 	want := t.edited(at, was, path, "")
+	want.mark = dag.MarkResolved
 	if want.leaves = was.leaves().with(path, part); path == crdt.Root {
 		want.leaves = part
 		want.vague = q.Value == nil && leaves(part).reread(t.mirror.policy(t.n.has, at.fork, at.key).lists)
@@ -368,10 +382,11 @@ func settle(ctx context.Context, t *turn) error {
 			refusal = first(refusal, rpc.CodeConflict)
 		}
 	}
-	if done, err := t.expect(refusal, func() error { _, err := t.n.Resolve(ctx, q); return err }); !done {
+	var got rpc.Written
+	if done, err := t.expect(refusal, func() (err error) { got, err = t.n.Resolve(ctx, q); return err }); !done {
 		return err
 	}
-	return t.came(want)
+	return first(t.came(want), t.answered(&got, at))
 }
 
 // job applies one file as the job of a label. What it has read is what it wrote

@@ -23,6 +23,7 @@ type wish struct {
 	deleted bool
 	value   []byte
 	mark    dag.Mark
+	old     *sight // what it brings back
 }
 
 // keptKind is the kind of a write without one.

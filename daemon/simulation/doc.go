@@ -34,7 +34,9 @@
 // oracle reads. The steps are others then: what they write is not compared by its
 // bytes but by what it comes to, in leaves and open conflicts, and each revision
 // must be honest: open if its author left a conflict, and else with exactly the
-// text that its change makes of what he had seen.
+// text that its change makes of what he had seen. Who goes back by an undo or a
+// reset leaves the conflicts alone that stand as they stood then, and does what
+// its plan says.
 //
 // A merge is foreseen from the oracle, its plan must be what was foreseen, and
 // what then happens must be the plan: an earlier plan is carried out or refused

@@ -41,7 +41,7 @@ func TestNetworks(t *testing.T) {
 func TestDocuments(t *testing.T) {
 	runHistories(t, "TestDocuments", 1000, []string{
 		"edit, refused as invalid", "settle", "merge, with conflicts", "merge, refused as conflict", "merge, refused as stale", "pull", "policy",
-		"whole, refused as unparsable",
+		"whole, refused as unparsable", "undo, refused as stale", "reset", "rollback", "pick", "pick, refused as invalid",
 	})
 }
 

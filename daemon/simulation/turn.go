@@ -234,14 +234,14 @@ func (t *turn) revision(arg string) (id dag.RevisionID, err error) {
 	return t.World.made[n].revisions[0], nil
 }
 
-// first returns the first refusal that applies.
-func first(codes ...rpc.Code) rpc.Code {
-	for _, c := range codes {
-		if c != "" {
-			return c
+// first returns the first refusal that applies, or error that there is.
+func first[T comparable](all ...T) (none T) {
+	for _, x := range all {
+		if x != none {
+			return x
 		}
 	}
-	return ""
+	return none
 }
 
 // glance compares what the node serves where the step changed something.
