@@ -40,6 +40,9 @@ func (r *Replica) blame(ctx context.Context, k rpc.KeyRef) ([]rpc.BlameLine, err
 		return nil, err
 	}
 	s, err := r.lookAt(f.ID, k.Key)
+	if err == nil {
+		err = s.mayServe(f, "")
+	}
 	switch {
 	case err != nil:
 		return nil, err

@@ -21,7 +21,13 @@ func (r *Replica) Increment(ctx context.Context, q rpc.IncrementRequest) (rpc.Co
 	if err != nil {
 		return out, outward(err)
 	}
-	if !s.Absent() {
+	withheld, err := s.withheld(func() (dag.Entry, error) { return r.graph.Entry(s.Fork, rpc.PolicyKey) })
+	switch {
+	case err != nil:
+		return out, outward(err)
+	case withheld:
+		out.Total = ""
+	case !s.Absent():
 		c, err := s.content()
 		if err != nil {
 			return out, outward(err)
@@ -84,6 +90,9 @@ func (r *Replica) Elements(_ context.Context, k rpc.KeyRef) ([]string, error) {
 	s, err := r.lookAt(f.ID, k.Key)
 	if err != nil {
 		return nil, outward(err)
+	}
+	if err := s.mayServe(f, ""); err != nil {
+		return nil, err
 	}
 	if s.Absent() {
 		return []string{}, nil

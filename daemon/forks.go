@@ -230,6 +230,9 @@ func (r *Replica) MergeKey(ctx context.Context, key, fork, target string) error 
 	if err != nil {
 		return outward(err)
 	}
+	if err := theirs.mayServe(from, ""); err != nil {
+		return err
+	}
 	value, err := theirs.content()
 	if err != nil {
 		return outward(err)

@@ -39,8 +39,10 @@ func (r *Replica) Get(ctx context.Context, q rpc.GetRequest) (rpc.Entry, error) 
 	if err != nil {
 		return rpc.Entry{}, outward(err)
 	}
-	if err := s.mayServe(f, q.At); err != nil {
-		return rpc.Entry{}, err
+	if !q.Winner && !q.Meta {
+		if err := s.mayServe(f, q.At); err != nil {
+			return rpc.Entry{}, err
+		}
 	}
 	out, err := r.describe(f, s, !q.Meta, q.Bare)
 	if err == nil && !q.Meta && out.Purged != nil {
@@ -107,20 +109,30 @@ func documentOf(kind crdt.Kind, value []byte, tree func() (*crdt.Document, error
 	return d.JSON(), nil
 }
 
-// mayServe refuses a key in conflict that a policy wants not to be served then,
-// as it stood where the key was read.
+// mayServe refuses a key that is withheld.
 func (s *sight) mayServe(f dag.Fork, at string) error {
+	withheld, err := s.withheld(func() (dag.Entry, error) { return s.r.entryAt(f, rpc.PolicyKey, at) })
+	if withheld && err == nil {
+		err = failure(rpc.CodeConflict, "%q is in conflict, and its policy serves nothing then: crush conflicts lists the sides", s.Key)
+	}
+	return err
+}
+
+// withheld reports whether a key is in conflict and a policy wants it not to be
+// served then; policies reads those of the cut that the key was read at.
+func (s *sight) withheld(policies func() (dag.Entry, error)) (bool, error) {
 	if s.settled() {
-		return nil
+		return false, nil
 	}
-	p, err := s.r.policiesAt(f, at)
+	e, err := policies()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if p.of(s.Key).Served == rpc.ServedFail {
-		return failure(rpc.CodeConflict, "%q is in conflict, and its policy serves nothing then: crush conflicts lists the sides", s.Key)
+	p, err := s.r.policiesOf(graphReader{s.r.graph}, &e)
+	if err != nil {
+		return false, outward(err)
 	}
-	return nil
+	return p.of(s.Key).Served == rpc.ServedFail, nil
 }
 
 // entryAt returns a key as it stands, or stood at what a person named.
@@ -301,10 +313,18 @@ func (r *Replica) List(ctx context.Context, q rpc.ListRequest) iter.Seq2[rpc.Ent
 				yield(rpc.Entry{}, outward(err))
 				return
 			}
-			if s.Absent() {
+			withheld := false
+			if q.Values && !q.Winner {
+				withheld, err = s.withheld(func() (dag.Entry, error) { return r.entryAt(f, rpc.PolicyKey, q.At) })
+			}
+			if s.Absent() && !withheld && err == nil {
 				continue
 			}
-			out, err := r.describe(f, s, q.Values, !q.Values)
+			var out rpc.Entry
+			if err == nil {
+				out, err = r.describe(f, s, q.Values && !withheld, !q.Values)
+				out.Withheld = withheld
+			}
 			if !yield(out, err) || err != nil {
 				return
 			}

@@ -271,18 +271,27 @@ func (r *Replica) difference(key string, a dag.Fork, aCut dag.Cut, b dag.Fork, b
 	if d.Change, err = was.changeTo(now); d.Change == "same" || err != nil {
 		return d, false, outward(err)
 	}
-	before, err := was.content()
-	if d.A, d.PurgedA, err = r.shown(before, err); err != nil {
-		return d, false, err
-	}
-	after, err := now.content()
-	d.B, d.PurgedB, err = r.shown(after, err)
 	if !was.Absent() {
 		d.KindA = was.Kind
 	}
 	if !now.Absent() {
 		d.KindB = now.Kind
 	}
+	policies := func(f dag.Fork, at dag.Cut) func() (dag.Entry, error) {
+		return func() (dag.Entry, error) { return r.graph.EntryAt(f.ID, rpc.PolicyKey, at) }
+	}
+	if d.WithheldA, err = was.withheld(policies(a, aCut)); err == nil {
+		d.WithheldB, err = now.withheld(policies(b, bCut))
+	}
+	if d.WithheldA || d.WithheldB || err != nil {
+		return d, true, outward(err)
+	}
+	before, err := was.content()
+	if d.A, d.PurgedA, err = r.shown(before, err); err != nil {
+		return d, false, err
+	}
+	after, err := now.content()
+	d.B, d.PurgedB, err = r.shown(after, err)
 	if err != nil || d.A == nil || d.B == nil || !isDocument(d.KindA) || !isDocument(d.KindB) {
 		return d, true, err
 	}

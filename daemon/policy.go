@@ -184,6 +184,11 @@ func (r *Replica) policiesBy(from reader, fork dag.ForkID) (*policies, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.policiesOf(from, e)
+}
+
+// policiesOf returns the policies that the entry of a policy key holds.
+func (r *Replica) policiesOf(from reader, e *dag.Entry) (*policies, error) {
 	if len(e.Heads) == 0 {
 		return noPolicies, nil
 	}
@@ -202,25 +207,6 @@ func (r *Replica) policiesBy(from reader, fork dag.ForkID) (*policies, error) {
 	p.by = heads
 	r.memo.put(e.Fork, p)
 	return p, nil
-}
-
-// policiesAt returns the policies of a fork as they stand, or stood at what a
-// person named.
-func (r *Replica) policiesAt(f dag.Fork, at string) (*policies, error) {
-	if at == "" {
-		p, err := r.policiesBy(graphReader{r.graph}, f.ID)
-		return p, outward(err)
-	}
-	e, err := r.entryAt(f, rpc.PolicyKey, at)
-	if err != nil {
-		return nil, err
-	}
-	s, err := r.look(&e)
-	if err != nil {
-		return nil, outward(err)
-	}
-	p, err := readPolicies(s)
-	return p, outward(err)
 }
 
 // readPolicies reads what a policy key says. What cannot be read, because an

@@ -81,6 +81,7 @@ func (w *watcher) state(ctx context.Context) bool {
 		ev := rpc.Event{
 			Cursor: cursor, Type: eventPut, Fork: e.Fork, Key: e.Key, Kind: e.Kind, Value: e.Value, Token: e.Token,
 			Revision: e.Revision, Block: e.Block, Last: true, Node: e.Node, Author: e.Author, Time: e.Time, Purged: e.Purged,
+			Withheld: e.Withheld,
 		}
 		if e.Conflict {
 			ev.Type = eventConflict
@@ -206,6 +207,12 @@ func (w *watcher) event(c *dag.Change) (ev rpc.Event, ok bool, err error) {
 		ev.Type = eventDelete
 	case rev.Mark.Reason() == dag.MarkResolved, len(rev.Parents) > 1 && !isDelta(crdt.Kind(rev.Kind)):
 		ev.Type = eventResolved
+	}
+	if isHead {
+		ev.Withheld, err = s.withheld(func() (dag.Entry, error) { return w.r.entryAt(w.f, rpc.PolicyKey, "") })
+		if ev.Withheld || err != nil {
+			return ev, true, err
+		}
 	}
 	now, err := w.r.contentOf(c)
 	if isHead && !rev.Deleted && isDelta(s.Kind) && !s.Absent() {

@@ -91,6 +91,9 @@ type GetRequest struct {
 	// alone, a string as its text and anything else in the notation of the kind.
 	// Nothing there is ErrNotFound. "" and "/" are the whole value.
 	Path crdt.Path
+	// Winner reads a key in conflict also where a policy serves nothing then
+	// (Policy.Served): else that is ErrConflict, but for Rev and Meta.
+	Winner bool
 	// Meta leaves the value out of the answer.
 	Meta bool
 	// Bare leaves out Block, Node, Author and Message, which stand in the
@@ -121,6 +124,9 @@ type Entry struct {
 	Message       string
 	// Purged is set if the value was purged; then Value is not there.
 	Purged *PurgeInfo
+	// Withheld: the key is in conflict, and a policy serves nothing then, so
+	// that Value is not there. Only lists have such entries.
+	Withheld bool
 	// Warning is one line that a person should see, as that a name is
 	// ambiguous; "" for none.
 	Warning string
@@ -263,6 +269,8 @@ type ListRequest struct {
 	Within     time.Duration
 	// Values fills each Entry's Value.
 	Values bool
+	// Winner fills it also where a policy withholds it: see Entry.
+	Winner bool
 }
 
 // LogRequest asks for the history of a key, of the keys below a prefix (Key
@@ -457,6 +465,7 @@ type Event struct {
 	Author   Author
 	Time     time.Time
 	Purged   *PurgeInfo // nil unless the value was purged, and Value is not there
+	Withheld bool       // the key is in conflict, and a policy serves nothing then
 }
 
 // Status is the answer of `status`.

@@ -16,6 +16,7 @@ func (c *Client) Get(ctx context.Context, r GetRequest) (Entry, error) {
 	req.setQuery("at", r.At)
 	req.setQuery("after", r.After)
 	req.setQuery("path", string(r.Path))
+	req.setServed(r.Winner)
 	req.setFlag("meta", r.Meta)
 	req.setFlag("bare", r.Bare)
 	return answer[Entry](ctx, c, req)
@@ -87,6 +88,13 @@ func (c *Client) Delete(ctx context.Context, r DeleteRequest) (Written, error) {
 	return answer[Written](ctx, c, req)
 }
 
+// setServed asks for what a policy withholds.
+func (r *request) setServed(winner bool) {
+	if winner {
+		r.setQuery("served", ServedWinner)
+	}
+}
+
 // List implements [Values].
 func (c *Client) List(ctx context.Context, r ListRequest) iter.Seq2[Entry, error] {
 	req := request{method: http.MethodGet, path: c.forkPath(r.Fork, "kv", "")}
@@ -101,5 +109,6 @@ func (c *Client) List(ctx context.Context, r ListRequest) iter.Seq2[Entry, error
 		req.setTimeout(ctx)
 	}
 	req.setFlag("meta", !r.Values)
+	req.setServed(r.Winner)
 	return lines[Entry](ctx, c, req)
 }

@@ -19,7 +19,8 @@ type IncrementRequest struct {
 // Counted is the answer of an increment.
 type Counted struct {
 	Written
-	// Total is the sum in decimal digits, as this node knew it after the write.
+	// Total is the sum in decimal digits, as this node knew it after the write;
+	// "" if the counter is in conflict and a policy serves nothing then.
 	Total string `json:"total"`
 }
 

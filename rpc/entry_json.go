@@ -37,6 +37,9 @@ func (e *Entry) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "author", string(e.Author))
 	b = appendTimeMember(b, "time", e.Time)
 	b = appendStringMember(b, "message", e.Message)
+	if e.Withheld {
+		b = appendBoolMember(b, "withheld", true)
+	}
 	if e.Warning != "" {
 		b = appendStringMember(b, "warning", e.Warning)
 	}
@@ -65,6 +68,7 @@ func (e *Entry) UnmarshalJSON(data []byte) error {
 		Message       string           `json:"message"`
 		Warning       string           `json:"warning"`
 		Purged        *PurgeInfo       `json:"purged"`
+		Withheld      bool             `json:"withheld"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read entry: %w", err)
@@ -73,6 +77,7 @@ func (e *Entry) UnmarshalJSON(data []byte) error {
 		Key: w.Key, Fork: w.Fork, Kind: w.Kind.is, Value: w.bytes(), Document: w.Document, Deleted: w.Deleted, Heads: w.Heads, Token: w.Token,
 		RevisionCount: w.RevisionCount, Conflict: w.Conflict, Conflicts: w.Conflicts, Revision: w.Revision.is,
 		Block: w.Block.is, Node: w.Node, Author: w.Author, Time: w.Time.Time, Message: w.Message, Warning: w.Warning, Purged: w.Purged,
+		Withheld: w.Withheld,
 	}
 	return nil
 }

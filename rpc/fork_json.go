@@ -128,6 +128,12 @@ func (d *Difference) appendJSON(b []byte) []byte {
 	if d.Layout {
 		b = appendBoolMember(b, "layout", true)
 	}
+	if d.WithheldA {
+		b = appendBoolMember(b, "a_withheld", true)
+	}
+	if d.WithheldB {
+		b = appendBoolMember(b, "b_withheld", true)
+	}
 	b = appendPurgedMember(b, "a_purged", d.PurgedA)
 	return append(appendPurgedMember(b, "b_purged", d.PurgedB), '}')
 }
@@ -147,6 +153,9 @@ func (d *Difference) UnmarshalJSON(data []byte) error {
 		Fields []FieldChange `json:"fields"`
 		Layout bool          `json:"layout"`
 
+		WithheldA bool `json:"a_withheld"`
+		WithheldB bool `json:"b_withheld"`
+
 		PurgedA *PurgeInfo `json:"a_purged"`
 		PurgedB *PurgeInfo `json:"b_purged"`
 	}
@@ -157,6 +166,7 @@ func (d *Difference) UnmarshalJSON(data []byte) error {
 		Key: w.Key, Change: w.Change,
 		A: valueWire{w.A, w.ABase64}.bytes(), B: valueWire{w.B, w.BBase64}.bytes(), KindA: w.KindA.is, KindB: w.KindB.is,
 		Fields: w.Fields, Layout: w.Layout,
+		WithheldA: w.WithheldA, WithheldB: w.WithheldB,
 		PurgedA: w.PurgedA, PurgedB: w.PurgedB,
 	}
 	return nil

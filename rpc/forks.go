@@ -214,6 +214,9 @@ type Difference struct {
 	Fields []FieldChange
 	// Layout: they are the same document, and only their texts differ.
 	Layout bool
+	// The key is in conflict there, and a policy serves nothing then: neither A
+	// nor B is there.
+	WithheldA, WithheldB bool
 	// Who purged the values, if somebody did; then they are not there.
 	PurgedA, PurgedB *PurgeInfo
 }

@@ -437,3 +437,28 @@ func FuzzBodies(f *testing.F) {
 		}
 	})
 }
+
+// TestServedWinner: whoever wants to read what a policy withholds says so.
+func TestServedWinner(t *testing.T) {
+	run := serve(t, nil)
+	f, c := run.fake, run.client
+	for _, winner := range []bool{false, true} {
+		if _, err := c.Get(t.Context(), GetRequest{KeyRef: KeyRef{Key: "k"}, Winner: winner}); err != nil || f.asked.Winner != winner {
+			t.Errorf("get: asked for %+v, %v", f.asked, err)
+		}
+		for _, err := range c.List(t.Context(), ListRequest{Winner: winner}) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if f.listed.Winner != winner {
+			t.Errorf("list: asked for %+v", f.listed)
+		}
+	}
+	h := NewHandler(HandlerConfig{Service: f.service()})
+	for _, path := range []string{"/kv/k", "/entry/k", "/kv"} {
+		if w := call(h, "GET", "/api/v1/forks/default"+path+"?served=fail", nil); w.Code != 400 || !strings.Contains(w.Body.String(), "served must be winner") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}

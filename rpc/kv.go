@@ -25,11 +25,26 @@ func (x *exchange) getRequest() (GetRequest, error) {
 	if r.Rev != "" && r.At != "" {
 		return r, invalid("at most one of rev and at can be asked for")
 	}
+	if r.Winner, err = x.winner(); err != nil {
+		return r, err
+	}
 	if r.Meta, err = x.flag("meta"); err != nil {
 		return r, err
 	}
 	r.Bare, err = x.flag("bare")
 	return r, err
+}
+
+// winner reads whether what a policy withholds is asked for.
+func (x *exchange) winner() (bool, error) {
+	switch v := x.query.Get("served"); v {
+	case "":
+		return false, nil
+	case ServedWinner:
+		return true, nil
+	default:
+		return false, invalid("served must be winner, not " + quote(v))
+	}
 }
 
 // getKV answers with the value's bytes and nothing else.

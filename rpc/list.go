@@ -106,7 +106,11 @@ func (x *exchange) listKV() error {
 	if err != nil {
 		return err
 	}
-	all := x.Service.Values.List(x.r.Context(), x.listRequest(!meta))
+	r := x.listRequest(!meta)
+	if r.Winner, err = x.winner(); err != nil {
+		return err
+	}
+	all := x.Service.Values.List(x.r.Context(), r)
 	return writeList(x, "entries", all,
 		func(b []byte, e *Entry) []byte { return e.appendJSON(b) },
 		func(e *Entry) string { return e.Key })

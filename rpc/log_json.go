@@ -122,6 +122,9 @@ func (e *Event) appendJSON(b []byte) []byte {
 	b = appendStringMember(b, "node", e.Node)
 	b = appendStringMember(b, "author", string(e.Author))
 	b = appendTimeMember(b, "time", e.Time)
+	if e.Withheld {
+		b = appendBoolMember(b, "withheld", true)
+	}
 	return append(appendPurgedMember(b, "purged", e.Purged), '}')
 }
 
@@ -142,6 +145,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		Author   Author       `json:"author"`
 		Time     stamp        `json:"time"`
 		Purged   *PurgeInfo   `json:"purged"`
+		Withheld bool         `json:"withheld"`
 	}
 	if err := json.Unmarshal(data, &w); err != nil {
 		return fmt.Errorf("read event: %w", err)
@@ -149,7 +153,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	*e = Event{
 		Cursor: w.Cursor, Type: w.Type, Fork: w.Fork, Key: w.Key, Kind: w.Kind.is, Value: w.bytes(), Token: w.Token,
 		Revision: w.Revision.is, Block: w.Block.is, Last: w.Last, Node: w.Node, Author: w.Author, Time: w.Time.Time,
-		Purged: w.Purged,
+		Purged: w.Purged, Withheld: w.Withheld,
 	}
 	return nil
 }

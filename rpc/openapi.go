@@ -39,6 +39,7 @@ var parameters = map[string]string{
 	"prune":       "true: delete keys below prefix that the batch does not have.",
 	"rev":         "Read the value of one revision: a CID, its distinctive part, or head~N.",
 	"sent":        "How many changes of the series other requests hold that were sent before this one, which waits for them: so the next can be on its way while one is written.",
+	"served":      "winner: also the value of a key in conflict of which a policy serves nothing then; else that is 409, and in a list an entry that is withheld.",
 	"since":       "Of log an RFC 3339 time; of watch now, start, an RFC 3339 time or a cursor.",
 	"state":       "true: the present keys come first, as put events.",
 	"values":      "true: with values.",

@@ -17,13 +17,13 @@ func schemaExamples() map[string][]any {
 	gone := &PurgeInfo{Time: when}
 	rev := []dag.RevisionID{{1}}
 	side := Side{Value: text, Time: when, Purged: gone}
-	entry := Entry{Value: text, Heads: rev, Time: when, Warning: "w", Purged: gone, Conflicts: []Conflict{{Sides: []Side{side}, Base: &Base{Value: text, Purged: gone}, Proposal: "t"}}}
+	entry := Entry{Value: text, Heads: rev, Time: when, Warning: "w", Purged: gone, Withheld: true, Conflicts: []Conflict{{Sides: []Side{side}, Base: &Base{Value: text, Purged: gone}, Proposal: "t"}}}
 	op := Operation{
 		Fork: "f", Source: "s", Name: "n", Gone: true, Filter: exampleFilter(), Cut: []dag.BlockID{{}},
 		Keys: &KeyCount{AtMost: 1}, Node: dag.NodeID{1}, Role: "r", Zone: "z", PurgedKeys: []string{""},
 		PurgedRevisions: rev,
 	}
-	line := LogEntry{Purged: gone, Value: text, Parents: rev, Time: when, Mark: MarkResolved, Operation: &op, Before: []dag.BlockID{{}}, Newest: []string{""}}
+	line := LogEntry{Layout: true, Purged: gone, Value: text, Parents: rev, Time: when, Mark: MarkResolved, Operation: &op, Before: []dag.BlockID{{}}, Newest: []string{""}}
 	written := Written{Heads: rev, Unchanged: true, Settled: 1, Sibling: true, Keys: 1}
 	lag := &Lag{Since: when}
 	peer, zone := PeerStatus{Addresses: []string{""}, LastSeen: when, Lag: lag}, ZoneStatus{Lag: lag}
@@ -35,7 +35,7 @@ func schemaExamples() map[string][]any {
 		"Entry":      {entry, Entry{Value: raw, Document: []byte("null")}},
 		"Conflict":   {entry.Conflicts[0]},
 		"LogEntry":   {line, LogEntry{Value: raw}},
-		"Event":      {Event{Value: text, Time: when, Purged: gone}, Event{Value: raw}},
+		"Event":      {Event{Value: text, Time: when, Purged: gone, Withheld: true}, Event{Value: raw}},
 		"File":       {File{Value: text}, File{Value: raw}},
 		"Written":    {written},
 		"Counted":    {Counted{Written: written}},
@@ -89,7 +89,7 @@ func forkExamples(conflict Conflict, written Written) map[string][]any {
 		"Fork":         {ForkInfo{Labels: []string{""}, From: []ForkSource{{Filter: filter}}}},
 		"CreateFork":   {ForkRequest{From: "f", At: "a", Filter: filter}},
 		"Rename":       {renameBody{}},
-		"Difference":   {Difference{A: text, B: text, Fields: []FieldChange{{Path: "/"}}, PurgedA: &PurgeInfo{}, PurgedB: &PurgeInfo{}}, Difference{A: raw, B: raw}},
+		"Difference":   {Difference{A: text, B: text, Fields: []FieldChange{{Path: "/"}}, Layout: true, WithheldA: true, WithheldB: true, PurgedA: &PurgeInfo{}, PurgedB: &PurgeInfo{}}, Difference{A: raw, B: raw}},
 		"Pick":         {PickRequest{}},
 		"Pointer":      {PointerInfo{Fork: "f", Cut: []dag.BlockID{{}}, Time: time.Unix(1, 0), Node: "n", Author: "a", Message: "m", Clash: true}},
 		"TagRequest":   {tagBody{At: "a"}},

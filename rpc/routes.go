@@ -53,7 +53,7 @@ func keyRoutes() []route {
 		{
 			method: "GET", pattern: forkPath + "/kv/{key...}", id: "get", serve: (*exchange).getKV,
 			summary: "The value's bytes. 404 with an ETag if the key is not there. With path, what stands there in a json or yaml: a string as its text, anything else in the notation of the kind; 404 if nothing does.",
-			query:   []string{"rev", "at", "after", "path"}, headers: []string{"If-None-Match", headerTimeout}, answers: []string{contentBytes},
+			query:   []string{"rev", "at", "after", "path", "served"}, headers: []string{"If-None-Match", headerTimeout}, answers: []string{contentBytes},
 		},
 		{
 			method: "PUT", pattern: forkPath + "/kv/{key...}", id: "put", serve: (*exchange).putKV,
@@ -69,7 +69,7 @@ func keyRoutes() []route {
 		{
 			method: "GET", pattern: forkPath + "/kv", id: "list", serve: (*exchange).listKV,
 			summary: "Keys with their values, of one snapshot, in byte order.",
-			query:   []string{"prefix", "after", "limit", "at", "meta", "after_block"}, headers: []string{headerTimeout}, answers: bothLists, schema: "Entries",
+			query:   []string{"prefix", "after", "limit", "at", "meta", "served", "after_block"}, headers: []string{headerTimeout}, answers: bothLists, schema: "Entries",
 		},
 		{
 			method: "DELETE", pattern: forkPath + "/kv", id: "deletePrefix", serve: (*exchange).deletePrefix,
@@ -79,7 +79,7 @@ func keyRoutes() []route {
 		{
 			method: "GET", pattern: forkPath + "/entry/{key...}", id: "entry", serve: (*exchange).getEntry,
 			summary: "Everything that is known of a key, also of one that is not there.",
-			query:   []string{"rev", "at", "after", "path", "meta", "bare"}, headers: []string{headerTimeout}, answers: jsonAnswer, schema: "Entry",
+			query:   []string{"rev", "at", "after", "path", "served", "meta", "bare"}, headers: []string{headerTimeout}, answers: jsonAnswer, schema: "Entry",
 		},
 		{
 			method: "GET", pattern: forkPath + "/keys", id: "keys", serve: (*exchange).listKeys,

@@ -56,6 +56,17 @@ func (p *program) diffForks(ctx context.Context, door *rpc.Client, args []string
 // printDifference prints how one key differs between two forks; text says to
 // compare documents by lines.
 func (p *program) printDifference(d rpc.Difference, a, b string, text bool) {
+	if d.WithheldA || d.WithheldB {
+		for _, side := range []struct {
+			fork     string
+			withheld bool
+		}{{a, d.WithheldA}, {b, d.WithheldB}} {
+			if side.withheld {
+				p.printf("%s: %s; in %s it is in conflict, and its policy serves nothing then\n", escape(d.Key), escape(d.Change), escape(side.fork))
+			}
+		}
+		return
+	}
 	if d.PurgedA != nil || d.PurgedB != nil {
 		for _, side := range []struct {
 			fork   string

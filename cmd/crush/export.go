@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 )
 
 func (p *program) exportCommand() *cobra.Command {
-	var dir string
+	var dir, served string
 	cmd := &cobra.Command{
 		Use:   "export FILE.car | export --dir DIR [PREFIX/]",
 		Short: "Write the history into a file, or keys into files",
@@ -32,7 +33,11 @@ the value already are left alone, as are files of other names.
 
 Nothing is written outside DIR. A key that cannot be a path, or that is a file
 where another key needs a directory, or whose value was purged, is named on stderr;
-the others are still written, and the exit code is 1.`,
+the others are still written, and the exit code is 1.
+
+If keys are in conflict and a policy serves nothing then (policy set --served fail),
+nothing is written: they are named, and the exit code is 3. --served winner writes
+of each the side that ranks first.`,
 		Example: `  crush export backup.car
   crush export - | gzip > backup.car.gz
   crush export --dir backup
@@ -57,10 +62,15 @@ the others are still written, and the exit code is 1.`,
 			if dir == "" {
 				return usagef("--dir is empty: name the directory to write into")
 			}
-			return p.export(cmd, dir, prefix)
+			winner, err := wantsWinner(served)
+			if err != nil {
+				return err
+			}
+			return p.export(cmd, dir, rpc.ListRequest{Fork: p.flags.fork, Prefix: prefix, Values: true, Winner: winner})
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "the `DIR` to write into; it is made if it is not there")
+	addServed(cmd, &served)
 	return cmd
 }
 
@@ -76,9 +86,14 @@ type refusedKey struct {
 	Why string `json:"why"`
 }
 
-func (p *program) export(cmd *cobra.Command, dir, prefix string) error {
+func (p *program) export(cmd *cobra.Command, dir string, r rpc.ListRequest) error {
 	door, err := p.door()
 	if err != nil {
+		return err
+	}
+	ctx, cancel := p.streaming(cmd.Context())
+	defer cancel()
+	if err := refuseWithheld(ctx, door, &r); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -89,15 +104,16 @@ func (p *program) export(cmd *cobra.Command, dir, prefix string) error {
 		return err
 	}
 	defer root.Close()
-	ctx, cancel := p.streaming(cmd.Context())
-	defer cancel()
 	g := p.startProgress("files written")
 	defer g.end()
 	w := treeWriter{root: root}
 	out := exported{Refused: []refusedKey{}}
-	for e, err := range door.List(ctx, rpc.ListRequest{Fork: p.flags.fork, Prefix: prefix, Values: true}) {
+	for e, err := range door.List(ctx, r) {
 		if err != nil {
 			return err
+		}
+		if e.Withheld { // since a moment
+			return withheldError([]string{e.Key}, fmt.Sprintf("%d files were written before it", out.Written))
 		}
 		if e.Purged != nil {
 			out.Refused = append(out.Refused, refusedKey{e.Key, e.Purged.String()})
@@ -105,14 +121,14 @@ func (p *program) export(cmd *cobra.Command, dir, prefix string) error {
 			continue
 		}
 		p.warnRead(e)
-		changed, err := w.write(strings.TrimPrefix(e.Key, prefix), e.Value)
+		changed, err := w.write(strings.TrimPrefix(e.Key, r.Prefix), e.Value)
 		if refused, ok := errors.AsType[*refusedError](err); ok {
 			out.Refused = append(out.Refused, refusedKey{e.Key, refused.why})
 			p.warn("%s is not exported: %s", e.Key, refused.why)
 			continue
 		}
 		if err != nil {
-			return &localError{verb: "write " + path.Join(dir, strings.TrimPrefix(e.Key, prefix)), cause: err}
+			return &localError{verb: "write " + path.Join(dir, strings.TrimPrefix(e.Key, r.Prefix)), cause: err}
 		}
 		if !changed {
 			out.Unchanged++
@@ -126,6 +142,46 @@ func (p *program) export(cmd *cobra.Command, dir, prefix string) error {
 		return errors.New(count(len(out.Refused), "key") + " could not be exported")
 	}
 	return err
+}
+
+// refuseWithheld refuses a list of which keys are in conflict and a policy serves
+// nothing then.
+func refuseWithheld(ctx context.Context, door *rpc.Client, r *rpc.ListRequest) error {
+	if r.Winner {
+		return nil
+	}
+	policies, err := door.Policies(ctx, r.Fork)
+	if errors.Is(err, rpc.ErrConflict) || err == nil && !slices.ContainsFunc(policies, func(p rpc.Policy) bool { return p.Served == rpc.ServedFail }) {
+		return nil // policies in conflict count as none
+	}
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(policies, rpc.ComparePolicies)
+	var keys []string
+	for c, err := range door.Conflicts(ctx, r.Fork, r.Prefix) {
+		if err != nil {
+			return err
+		}
+		if policy := rpc.PolicyOf(policies, c.Key); policy.Served == rpc.ServedFail {
+			keys = append(keys, c.Key)
+		}
+	}
+	if keys = slices.Compact(keys); len(keys) > 0 {
+		return withheldError(keys, "nothing was written")
+	}
+	return nil
+}
+
+// withheldError names keys that a policy withholds.
+func withheldError(keys []string, done string) error {
+	const most = 10
+	named := strings.Join(keys[:min(len(keys), most)], ", ")
+	if more := len(keys) - most; more > 0 {
+		named += fmt.Sprintf(" and %d more", more)
+	}
+	return &rpc.Error{Code: rpc.CodeConflict, Message: fmt.Sprintf(
+		"%s in conflict, and the policy serves nothing then: %s; %s (crush conflicts lists the sides)", count(len(keys), "key"), named, done)}
 }
 
 // refusedError says why a key has no file.

@@ -19,6 +19,7 @@ type getFlags struct {
 	path      string
 	recursive bool
 	strict    bool
+	served    string
 }
 
 func (p *program) getCommand() *cobra.Command {
@@ -30,7 +31,9 @@ func (p *program) getCommand() *cobra.Command {
 added, and a value that is not text is refused without -o raw.
 
 A key in conflict prints the value that is served and a warning on stderr, and
-exits 0; with --strict it exits 3.
+exits 0; with --strict it exits 3. Where a policy serves nothing then (policy set
+--served fail), nothing of it is printed, and the exit code is 3, also with -r;
+--served winner prints it all the same.
 
 --path prints what stands at one place of a json or yaml: a string as its text,
 anything else in the notation of the kind. If nothing does, exit 5.
@@ -70,13 +73,18 @@ TIME is RFC 3339, 2006-01-02[ 15:04[:05]] in local time, yesterday, 2h or 3d
 	fl.StringVar(&f.after, "after", "", "wait until `BLOCK` is on this node (else exit 7)")
 	fl.BoolVarP(&f.recursive, "recursive", "r", false, "all keys below PREFIX/")
 	fl.BoolVar(&f.strict, "strict", false, "exit 3 if the key is in conflict")
+	addServed(cmd, &f.served)
 	exclusive(cmd, []string{"rev", "at"}, []string{"rev", "recursive"}, []string{"path", "recursive"})
 	return cmd
 }
 
 func (p *program) get(cmd *cobra.Command, key string, f *getFlags) error {
 	r := rpc.GetRequest{KeyRef: p.keyRef(key), Rev: rpc.Ref(f.rev), At: timeOrRef(f.at), After: f.after}
-	if err := setPath(&r.Path, f.path); err != nil {
+	err := setPath(&r.Path, f.path)
+	if err == nil {
+		r.Winner, err = wantsWinner(f.served)
+	}
+	if err != nil {
 		return err
 	}
 	door, err := p.door()
@@ -110,6 +118,19 @@ func (p *program) get(cmd *cobra.Command, key string, f *getFlags) error {
 	return nil
 }
 
+// addServed adds --served.
+func addServed(cmd *cobra.Command, served *string) {
+	cmd.Flags().StringVar(served, "served", "", "winner: also of keys in conflict whose policy serves nothing then")
+}
+
+// wantsWinner reads --served.
+func wantsWinner(served string) (bool, error) {
+	if served != "" && served != rpc.ServedWinner {
+		return false, usagef("--served %s: want winner, or leave it out", served)
+	}
+	return served != "", nil
+}
+
 // printValue prints the bytes of a value. People at a terminal get a line
 // end, and are kept from bytes that would disturb the terminal.
 func (p *program) printValue(value []byte) error {
@@ -128,8 +149,11 @@ func (p *program) getTree(cmd *cobra.Command, prefix string, f *getFlags) error 
 	if format(p.flags.output) == formatRaw {
 		return usagef("get -r cannot print raw bytes: use -o json, or crush export")
 	}
-	prefix, err := treePrefix(prefix)
+	winner, err := wantsWinner(f.served)
 	if err != nil {
+		return err
+	}
+	if prefix, err = treePrefix(prefix); err != nil {
 		return err
 	}
 	door, err := p.door()
@@ -141,19 +165,23 @@ func (p *program) getTree(cmd *cobra.Command, prefix string, f *getFlags) error 
 		ctx, cancel = context.WithCancel(cmd.Context())
 	}
 	defer cancel()
-	conflicts, purged := 0, 0
+	conflicts, purged, withheld := 0, 0, 0
 	entries := door.List(ctx, rpc.ListRequest{
-		Fork: p.flags.fork, Prefix: prefix, At: timeOrRef(f.at), AfterBlock: f.after, Within: p.limit(), Values: true,
+		Fork: p.flags.fork, Prefix: prefix, At: timeOrRef(f.at), AfterBlock: f.after, Within: p.limit(), Values: true, Winner: winner,
 	})
+	entries = countedIf(entries, func(e rpc.Entry) bool { return e.Withheld }, &withheld)
 	entries = countedIf(entries, func(e rpc.Entry) bool { return e.Purged != nil }, &purged)
 	err = printList(p, countedIf(entries, func(e rpc.Entry) bool { return e.Conflict }, &conflicts), func(e rpc.Entry) {
 		p.warnRead(e)
-		if e.Purged == nil {
+		if e.Purged == nil && !e.Withheld {
 			p.printf("%s\t%s\n", escape(e.Key), escape(string(e.Value)))
 		}
 	})
 	if err == nil && purged > 0 {
 		return purgedError(purged)
+	}
+	if err == nil && withheld > 0 {
+		return &rpc.Error{Code: rpc.CodeConflict, Message: count(withheld, "key") + " in conflict not printed: the policy serves nothing then"}
 	}
 	if err == nil && f.strict && conflicts > 0 {
 		return conflictError(conflicts)
@@ -201,14 +229,18 @@ func conflictLine(e rpc.Entry) string {
 				what = "deletion"
 			}
 			by := "by " + writer(s.Node, s.Author)
-			if s.Served {
+			if s.Served && !e.Withheld {
 				by += ", served"
 			}
 			sides = append(sides, fmt.Sprintf("%s%s: %s %s", at, s.Letter, what, by))
 		}
 	}
+	what := "is in conflict"
+	if e.Withheld {
+		what = "is not served: it is in conflict"
+	}
 	if len(sides) == 0 {
-		return fmt.Sprintf("%s is in conflict", e.Key)
+		return fmt.Sprintf("%s %s", e.Key, what)
 	}
 	if more := len(sides) - most; more > 0 {
 		slices.SortStableFunc(sides, func(a, b string) int { // the one that was printed is among those that are named
@@ -216,7 +248,7 @@ func conflictLine(e rpc.Entry) string {
 		})
 		sides = append(sides[:most], fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("%s is in conflict (%s)", where, strings.Join(sides, "; "))
+	return fmt.Sprintf("%s %s (%s)", where, what, strings.Join(sides, "; "))
 }
 
 // writer names who wrote something: the node, and the name that was claimed.

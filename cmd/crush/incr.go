@@ -51,7 +51,11 @@ func (p *program) incr(cmd *cobra.Command, args []string, message string) error 
 		return err
 	}
 	p.warnWritten(r.Key, n.Written)
-	return p.print(n, func() { p.printf("%s\n", escape(n.Total)) })
+	return p.print(n, func() {
+		if n.Total != "" { // else nobody is told: the key is in conflict
+			p.printf("%s\n", escape(n.Total))
+		}
+	})
 }
 
 // negativeNumber is an argument that looks like a flag.

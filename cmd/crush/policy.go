@@ -51,8 +51,9 @@ gone.
   --merge    what a merge into this fork does with a conflict of such a key where
              it is not told: fail, keep, ours, theirs or lww
   --sticky   merges into this fork leave such keys alone
-  --served   fail refuses to read such a key while it is in conflict; winner
-             serves the side that ranks first`,
+  --served   fail serves nothing of such a key while it is in conflict: get
+             exits 3, and export, if there is one; winner serves the side that
+             ranks first`,
 		Example: `  crush policy set 'deploy/**' --kind yaml --list '/**/containers=map(name)'
   crush policy set 'env/**' --sticky
   crush policy set 'lock/*' --served fail

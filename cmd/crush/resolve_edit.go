@@ -59,7 +59,7 @@ func (p *program) readDisputed(ctx context.Context, door *rpc.Client, r *rpc.Res
 			return nil, err
 		}
 	}
-	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: r.KeyRef})
+	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: r.KeyRef, Winner: true})
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func noConflict(what string) error {
 // narrow leaves what is served at the request's path, in the notation that a
 // value there is written in.
 func (d *disputed) narrow(ctx context.Context, door *rpc.Client, r *rpc.ResolveRequest) error {
-	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: r.KeyRef, Path: r.Path})
+	e, err := door.Get(ctx, rpc.GetRequest{KeyRef: r.KeyRef, Path: r.Path, Winner: true})
 	switch {
 	case errors.Is(err, rpc.ErrNotFound): // deleted there
 		d.text = ""
