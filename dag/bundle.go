@@ -134,6 +134,10 @@ type parcel struct {
 	payloads [][]byte // nil where deleted, purged, or not loaded
 	size     int      // see blockSize; of blocks that came from elsewhere
 	kept     []kept   // how the payloads are to be stored; nil: not decided
+	// sent has the payloads that came as deltas of their first parents', by index:
+	// form, size and body.
+	sent map[int]keptRecord
+	own  bool // the long payloads are nobody else's, and do not change
 }
 
 // encode returns the bundle. The payloads that have a record in stored are left

@@ -193,7 +193,8 @@
 // a flow remember the same of what passed: all chains and forks that were named,
 // up to 65,536 of each; the newest 65,536 blocks; the newest 131,072 revisions,
 // fewer if their keys are more than 8 MiB together (the oldest go before the new
-// one is noted). Numbers are unsigned LEB128 in their shortest form.
+// one is noted); and of these revisions' payloads that have 320 bytes and more
+// the newest 8 MiB (the oldest go when the new one is noted). Numbers are unsigned LEB128 in their shortest form.
 //
 //	length of the plan | length of the ids | plan | ids | payloads
 //
@@ -218,7 +219,8 @@
 //
 //	flags      1 byte: 1 a delete; 2 has a rest; 4 has the key, fork and kind of
 //	           its first parent, which passed and whose fork has a number; 8 has
-//	           one parent; as a sum
+//	           one parent; 16 has its payload as a delta of its first parent's,
+//	           which is remembered; as a sum
 //	parents    how many, unless there is one; and each
 //	kind, fork, key  unless like its parent. The fork is 0 for the default one,
 //	           else its number in the flow from 1; the next number not in use
@@ -226,11 +228,14 @@
 //	           bytes it shares with the start of the key of the revision before
 //	           in the flow, how many follow, and those
 //	rest?      of the bundle: length and bytes
-//	size       of the payload, unless it is a delete
+//	delta?     its form, 2 or 3 as in storage, 1 byte; the size of the payload if
+//	           that is 3
+//	size       of the payload, or of the delta's bytes, unless it is a delete
 //
-// The ids are, for each block in order, its salt, then digests and ids in the
-// order in which the plan needs them, then its signature. The payloads follow on
-// one another. The sizes of the blocks of a chunk are together at most 32 MiB.
+// Deltas go only to a node that says that it reads them (version 2 of the sync
+// protocol). The ids are, for each block in order, its salt, then digests and ids in the
+// order in which the plan needs them, then its signature. The payloads, and the
+// bytes of deltas, follow on one another. The sizes of the blocks of a chunk are together at most 32 MiB.
 // An example: the plain one of the blocks of the golden vectors, and the next of
 // its chain:
 //

@@ -74,7 +74,17 @@ const (
 	InlineMax     = inlineMax
 	CursorMaxTips = cursorMaxTips
 	FindEntry     = findLen
+	KeptSpliced   = keptSpliced
 )
+
+// SpliceHead is how long the head of a spliced payload's record is.
+func SpliceHead(record []byte) int {
+	k, err := decodeKept(record)
+	if err != nil || k.form != keptSpliced {
+		panic("no record of a spliced payload")
+	}
+	return len(record) - len(k.body)
+}
 
 // TagsDerived are the kinds of record that Check compares byte for byte.
 func TagsDerived() []byte { return derivedTags }

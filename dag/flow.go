@@ -9,6 +9,7 @@ package dag
 const (
 	flowRevisions = 1 << 17 // the newest revisions; a node that joins meets most parents among them
 	flowKeys      = 8 << 20 // bytes of their keys
+	flowPayloads  = 8 << 20 // bytes of the newest payloads, of those that can have a delta
 	flowBlocks    = 1 << 16 // the newest blocks
 	flowNames     = 1 << 16 // chains, and forks
 )
@@ -24,6 +25,8 @@ type flow struct {
 	blocks window[BlockID]
 	revs   window[flowRevision]
 	keys   int    // bytes of the keys of revs
+	loads  int    // bytes of the payloads of revs
+	bare   int    // so many of revs, the oldest, have none
 	key    string // of the newest revision
 	time   int64  // of the newest block
 }
@@ -40,6 +43,10 @@ type flowRevision struct {
 	key  string
 	fork uint32 // its number
 	kind uint64
+	// payload is what the next revision may come as a delta of; nil if it is short,
+	// or remembered no longer.
+	payload []byte
+	at      loc // in the sender's store
 }
 
 // forkUnnamed is the number of forks for which there was no room.
@@ -81,11 +88,18 @@ func (f *flow) revision(r flowRevision, forget func(RevisionID)) {
 	for f.revs.n == flowRevisions || f.revs.n > 0 && f.keys+len(r.key) > flowKeys {
 		old := f.revs.pop()
 		f.keys -= len(old.key)
+		f.loads -= len(old.payload)
+		f.bare = max(0, f.bare-1)
 		forget(old.id)
 	}
 	f.revs.push(r)
 	f.key = r.key
 	f.keys += len(r.key)
+	for f.loads += len(r.payload); f.loads > flowPayloads; f.bare++ {
+		old := f.revs.at(f.bare)
+		f.loads -= len(old.payload)
+		old.payload = nil
+	}
 }
 
 // window is a queue that is also read from its end.

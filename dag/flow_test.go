@@ -140,7 +140,7 @@ func TestFlow(t *testing.T) {
 	}
 	for seed := range seeds {
 		s := &shuffler{Rand: rand.New(rand.NewPCG(seed, 1)), time: goldenTime}
-		out, in := newOutflow(), &Inflow{}
+		out, in := newOutflow(false), &Inflow{}
 		for range 40 {
 			var blocks []outgoing
 			for range 1 + s.IntN(8) {
@@ -179,7 +179,7 @@ func TestFlowForgets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &shuffler{Rand: rand.New(rand.NewPCG(1, 1))}
-			out, in := newOutflow(), &Inflow{}
+			out, in := newOutflow(false), &Inflow{}
 			var prev BlockID
 			explicit := 0
 			for n := range c.blocks {
@@ -217,6 +217,57 @@ func TestFlowForgets(t *testing.T) {
 				t.Errorf("%d revisions, %d bytes of keys, %d blocks", in.revs.n, in.keys, in.blocks.n)
 			}
 		})
+	}
+}
+
+// TestFlowForgetsPayloads: both ends forget the same payloads, and the sender
+// makes deltas of no others.
+func TestFlowForgetsPayloads(t *testing.T) {
+	s := &shuffler{Rand: rand.New(rand.NewPCG(4, 1))}
+	out, in := newOutflow(true), &Inflow{}
+	var prev BlockID
+	var loads [][]byte
+	deltas, whole := 0, 0
+	for n := range 400 {
+		b := &Block{Version: blockVersion, Chain: goldenChain, Seq: uint64(n + 1), Prev: prev, Salt: goldenSalt}
+		if n == 0 {
+			b.Prev = BlockID{1}
+		}
+		load := bytes.Repeat([]byte{byte(n)}, 1+s.IntN(200<<10))
+		r := &Revision{Key: "k", Fork: defaultFork, Chain: b.Chain, Seq: b.Seq, Salt: b.Salt, Value: SumOf(load)}
+		o := outgoing{p: &parcel{block: b, revs: []*Revision{r}}, line: 1, records: make([][]byte, 1)}
+		if far := s.IntN(300); far < n {
+			base := loads[n-1-far]
+			load = append(bytes.Clone(base[:len(base)/2]), byte(n))
+			r.Parents = []RevisionID{s.ids[n-1-far]}
+			at := loc{1, uint64(n - far), 0}
+			if n%7 == 0 { // it stands on another one
+				load = bytes.Repeat([]byte{byte(n + 1)}, len(load))
+				at.seq, base = 0, load[1:]
+			}
+			head := appendLoc([]byte{keptSpliced, 1}, at)
+			o.records[0] = append(head, appendSplice(nil, base, load)...)
+		}
+		r.Value, r.Size, o.p.payloads = SumOf(load), int64(len(load)), [][]byte{load}
+		b.Revisions = []RevisionID{r.ID()}
+		o.p.id = b.ID()
+		prev, loads, s.ids = o.p.id, append(loads, load), append(s.ids, b.Revisions[0])
+		chunk := out.pack([]outgoing{o})
+		got, _, err := in.unpack(chunk.Bytes())
+		if err != nil || got[0].id != o.p.id || !bytes.Equal(got[0].payloads[0], load) {
+			t.Fatalf("block %d: %v", n, err)
+		}
+		if in.loads != out.loads || in.bare != out.bare || in.loads > flowPayloads {
+			t.Fatalf("block %d: %d bytes of payloads here, %d there", n, in.loads, out.loads)
+		}
+		if got[0].sent != nil {
+			deltas++
+		} else if o.records[0] != nil && len(load) >= deltaMin {
+			whole++
+		}
+	}
+	if deltas < 50 || whole < 50 {
+		t.Errorf("%d deltas, %d that could have been", deltas, whole)
 	}
 }
 
@@ -265,7 +316,7 @@ func TestDocumentedChunk(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0].id != want[0].id || !bytes.Equal(got[1].encode(nil), want[1].encode(nil)) {
 		t.Errorf("%d blocks, %v", len(got), err)
 	}
-	if packed := newOutflow().pack([]outgoing{{p: want[0]}, {p: want[1]}}).Bytes(); !bytes.Equal(raw, packed) {
+	if packed := newOutflow(false).pack([]outgoing{{p: want[0]}, {p: want[1]}}).Bytes(); !bytes.Equal(raw, packed) {
 		t.Errorf("the example is\n%x\nit is packed as\n%x", raw, packed)
 	}
 }
@@ -273,7 +324,22 @@ func TestDocumentedChunk(t *testing.T) {
 // goldenChunk is the golden blocks but the first.
 func goldenChunk() []byte {
 	blocks := goldenBlocks()
-	return newOutflow().pack([]outgoing{{p: blocks["block"], line: 1}, {p: blocks["block-full"], line: 2}}).Bytes()
+	return newOutflow(false).pack([]outgoing{{p: blocks["block"], line: 1}, {p: blocks["block-full"], line: 2}}).Bytes()
+}
+
+// goldenDelta is a block with a payload, and what follows on it as a delta.
+func goldenDelta() []byte {
+	p := &parcel{block: &Block{Version: 1, Chain: goldenChain, Seq: 7, Prev: BlockID(SumOf([]byte("one"))), Time: goldenTime, Salt: goldenSalt}}
+	for i, text := range []string{strings.Repeat("on: 1\n", 60), strings.Repeat("on: 1\n", 60) + "off: 1\n"} {
+		r := goldenRevision(uint64(i))
+		r.Value, r.Size, r.Parents = SumOf([]byte(text)), int64(len(text)), p.block.Revisions
+		p.revs, p.payloads = append(p.revs, r), append(p.payloads, []byte(text))
+		p.block.Revisions = append(p.block.Revisions[:i:i], r.ID())
+	}
+	p.id = p.block.ID()
+	p.sig = goldenKey.signBlock(p.id)
+	record := appendSplice(appendLoc([]byte{keptSpliced, 1}, loc{1, 7, 0}), p.payloads[0], p.payloads[1])
+	return newOutflow(true).pack([]outgoing{{p: p, line: 1, records: [][]byte{nil, record}}}).Bytes()
 }
 
 func TestChunkGolden(t *testing.T) {
@@ -282,10 +348,14 @@ func TestChunkGolden(t *testing.T) {
 	if err != nil || len(got) != 2 {
 		t.Fatalf("%d blocks, %v", len(got), err)
 	}
-	lacking := newOutflow().pack([]outgoing{{p: goldenLacking()}}).Bytes()
+	lacking := newOutflow(false).pack([]outgoing{{p: goldenLacking()}}).Bytes()
 	golden(t, "chunk-lacking", lacking)
 	if got, _, err := new(Inflow).unpack(lacking); err != nil || len(got) != 1 || !bytes.Equal(got[0].encode(nil), readGolden(t, "bundle-lacking")) {
 		t.Errorf("a block that lacks a payload: %v, %v", got, err)
+	}
+	golden(t, "chunk-delta", goldenDelta())
+	if got, _, err := new(Inflow).unpack(readGolden(t, "chunk-delta")); err != nil || len(got) != 1 || got[0].revs[1].Value != SumOf([]byte(strings.Repeat("on: 1\n", 60)+"off: 1\n")) {
+		t.Errorf("a payload that comes as a delta: %v, %v", got, err)
 	}
 	for i, name := range []string{"block", "block-full"} {
 		if !bytes.Equal(got[i].encode(nil), readGolden(t, "bundle-"+name)) {
@@ -312,6 +382,14 @@ func TestChunkHostile(t *testing.T) {
 	size := func(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
 	whole, lacks := readGolden(t, "bundle-block"), readGolden(t, "bundle-lacking")
 	rev := func(more ...byte) []byte { return slices.Concat(first, []byte{1}, more) }
+	// A revision with a payload, and one with a delta of that.
+	short, long := strings.Repeat("x", deltaMin-1), strings.Repeat("0123456789", 200)
+	after := func(n int, delta []byte) []byte {
+		return slices.Concat(first, []byte{2, 0, 0, 1, 0, 0, 1, 'k'}, size(n), []byte{revIsLike | revOneParent | revIsDelta, 1}, delta)
+	}
+	onShort := func(delta ...byte) []byte { return after(len(short), delta) }
+	onLong := func(delta ...byte) []byte { return after(len(long), delta) }
+	patch := string(new(codec).patch([]byte(long), []byte(long+"abc"+long)))
 	for name, c := range map[string]struct {
 		plan []byte
 		ids  int // bytes
@@ -348,7 +426,7 @@ func TestChunkHostile(t *testing.T) {
 		"bundle of another id":   {slices.Concat([]byte{1, formLacking}, size(len(lacks)), lacks), 32, ""},
 		"later, without id":      {[]byte{1, formLacking, 0}, 31, ""},
 		"revisions cut":          {append(first, 9), 80, ""},
-		"unknown flag":           {rev(16, 0, 1, 0, 0, 1, 'k', 0), 80, ""},
+		"unknown flag":           {rev(32, 0, 1, 0, 0, 1, 'k', 0), 80, ""},
 		"revision not passed":    {rev(revOneParent, 1, 1, 0, 0, 1, 'k', 0), 80, ""},
 		"like no parent":         {rev(revIsLike, 0, 0), 80, ""},
 		"like an unknown parent": {rev(revIsLike|revOneParent, 0, 0), 112, ""},
@@ -363,6 +441,18 @@ func TestChunkHostile(t *testing.T) {
 		"payload too long":       {rev(slices.Concat([]byte{0, 0, 1, 0, 0, 1, 'k'}, size(MaxValue+1))...), 80, strings.Repeat("x", MaxValue+1)},
 		"kind beyond 63 bits":    {rev(slices.Concat([]byte{0, 0}, bytes.Repeat([]byte{0xff}, 9), []byte{1, 0, 0, 1, 'k', 0})...), 80, ""},
 		"revision's rest empty":  {rev(revHasRest, 0, 1, 0, 0, 1, 'k', 1, 0x80, 0), 80, ""},
+		"delta of nothing":       {rev(revIsDelta, 0, 1, 0, 0, 1, 'k', keptSpliced, 3), 80, "\x00\x00x"},
+		"delta of what is gone":  {rev(revIsDelta|revOneParent, 0, 1, 0, 0, 1, 'k', keptSpliced, 3), 112, "\x00\x00x"},
+		"delta of a short one":   {onShort(keptSpliced, 3), 80, short + "\x00\x00x"},
+		"delta of no form":       {onLong(keptWhole, 3), 80, long + "\x00\x00x"},
+		"delta of a later form":  {onLong(9, 3), 80, long + "\x00\x00x"},
+		"delta beyond its base":  {onLong(keptSpliced, 3), 80, long + "\xff\x7fx"},
+		"delta without a form":   {onLong(), 80, long},
+		"delta cut":              {onLong(keptSpliced, 4), 80, long + "\x00\x00x"},
+		"delta of no frame":      {onLong(keptPatched, 1, 3), 80, long + "abc"},
+		"delta of another size":  {onLong(append([]byte{keptPatched, 9}, byte(len(patch)))...), 80, long + patch},
+		"delta of a long size":   {onLong(slices.Concat([]byte{keptPatched}, size(MaxPayload+1), size(len(patch)))...), 80, long + patch},
+		"delete that is a delta": {slices.Concat(first, []byte{2, 0, 0, 1, 0, 0, 1, 'k'}, size(len(long)), []byte{revIsDelete | revIsLike | revOneParent | revIsDelta, 1, keptSpliced, 3}), 80, long + "\x00\x00x"},
 		"revision's payload apart": {rev(slices.Concat([]byte{revHasRest | revIsDelete, 0, 1, 0, 0, 1, 'k', 46, 0xa1}, appendText(nil, "apart"),
 			[]byte{0x82}, appendBytes(nil, make([]byte, 32)), []byte{0x19, 8, 0})...), 80, ""},
 	} {
@@ -379,6 +469,10 @@ func TestChunkHostile(t *testing.T) {
 	}
 	if _, _, err := new(Inflow).unpack(chunkOf(append(first, 0), ids[:80], nil)); err != nil {
 		t.Errorf("the block that the others are made of: %v", err)
+	}
+	got, _, err := new(Inflow).unpack(chunkOf(onLong(slices.Concat([]byte{keptPatched}, size(2*len(long)+3), size(len(patch)))...), ids[:80], []byte(long+patch)))
+	if err != nil || string(got[0].payloads[1]) != long+"abc"+long {
+		t.Errorf("the delta that others are made of: %v", err)
 	}
 	for n := range good {
 		if _, _, err := new(Inflow).unpack(good[:n]); err == nil {
@@ -433,9 +527,10 @@ func TestChunkLater(t *testing.T) {
 
 func FuzzChunk(f *testing.F) {
 	f.Add(goldenChunk())
+	f.Add(chunkOf([]byte{1, 0, 0, 1, 0, 0, 2, 0, 0, 1, 0, 0, 1, 'k', 0xc0, 2, revIsLike | revOneParent | revIsDelta, 1, keptSpliced, 3}, make([]byte, 80), append(make([]byte, deltaMin), 9, 9, 'x')))
 	f.Add(chunkOf([]byte{2, formLacking, 1, 7, 0, 0, 1, 1, 0, 0}, make([]byte, 80), nil))
 	s := &shuffler{Rand: rand.New(rand.NewPCG(1, 1)), time: goldenTime}
-	f.Add(newOutflow().pack([]outgoing{{p: s.parcel()}, {p: s.parcel()}, {p: s.parcel()}}).Bytes())
+	f.Add(newOutflow(false).pack([]outgoing{{p: s.parcel()}, {p: s.parcel()}, {p: s.parcel()}}).Bytes())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got, later, err := new(Inflow).unpack(raw)
 		if err != nil {
@@ -449,7 +544,7 @@ func FuzzChunk(f *testing.F) {
 				t.Errorf("a block that cannot be stored: %v", err)
 			}
 		}
-		back, _, err := new(Inflow).unpack(newOutflow().pack(again).Bytes())
+		back, _, err := new(Inflow).unpack(newOutflow(false).pack(again).Bytes())
 		if later == 0 && (err != nil || !slices.EqualFunc(back, got, func(a, b *parcel) bool { return bytes.Equal(a.encode(nil), b.encode(nil)) })) {
 			t.Errorf("packed again: %v", err)
 		}

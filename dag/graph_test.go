@@ -127,7 +127,7 @@ func bundles(out []dag.Outgoing) (bs []dag.Bundle) {
 func (n *node) pull(t testing.TB, from *node) {
 	t.Helper()
 	var in dag.Inflow
-	for c, err := range from.Chunks(t.Context(), dag.PinsOf(n.Frontier())) {
+	for c, err := range from.Chunks(t.Context(), dag.PinsOf(n.Frontier()), true) {
 		if err == nil {
 			_, err = n.Take(t.Context(), &in, c.Bytes())
 		}

@@ -40,12 +40,13 @@ func (g *Graph) Missing(ctx context.Context, their []Tip) iter.Seq2[Outgoing, er
 // Chunks yields what a node lacks that has the pinned blocks and all that
 // comes before them: one flow of chunks, in order of arrival, which is an order
 // of causality. Pins that are not applied here say nothing. A chunk ends where
-// signatures vouch for all of it. Memory is bounded by some blocks of each
-// chain; no lock is held while a chunk is used. Damage of the store is an error
+// signatures vouch for all of it. With deltas, payloads go as they are stored
+// where the receiver has what they stand on; not every receiver reads that. Memory
+// is bounded by some blocks of each chain and some payloads; no lock is held while a chunk is used. Damage of the store is an error
 // that ends the flow before the damaged block.
-func (g *Graph) Chunks(ctx context.Context, known []Pin) iter.Seq2[Chunk, error] {
+func (g *Graph) Chunks(ctx context.Context, known []Pin, deltas bool) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
-		flow := newOutflow()
+		flow := newOutflow(deltas)
 		var next gathering
 		for b, err := range g.outgoing(ctx, g.moment.Load().front, known) {
 			if err != nil {
@@ -101,10 +102,11 @@ func (h *gathering) take(n int) []outgoing {
 
 // outgoing is a block that a peer lacks.
 type outgoing struct {
-	p     *parcel
-	line  uint32
-	size  int  // of its bundle
-	whole bool // signatures vouch for this block and all before it
+	p       *parcel
+	line    uint32
+	records [][]byte // of the payloads that were read from one; nil: none was
+	size    int      // of its bundle
+	whole   bool     // signatures vouch for this block and all before it
 }
 
 // outgoing yields what a node with the pinned blocks lacks of a frontier.
@@ -227,7 +229,7 @@ type sending struct {
 // pop takes the next block.
 func (s *sending) pop(r Reader, c *blockCache) (outgoing, error) {
 	rec, seq := s.page[0], s.first
-	p, apart, err := c.wholeParcel(r, rec.bundle, s.line, seq, s.loads)
+	p, records, apart, err := c.wholeParcel(r, rec.bundle, s.line, seq, s.loads)
 	switch {
 	case err != nil:
 		return outgoing{}, err
@@ -239,7 +241,7 @@ func (s *sending) pop(r Reader, c *blockCache) (outgoing, error) {
 		delete(s.loads, loc{s.line, seq, uint32(i)})
 	}
 	s.page, s.first, s.prev = s.page[1:], seq+1, p.id
-	return outgoing{p: p, line: s.line, size: size}, nil
+	return outgoing{p: p, line: s.line, records: records, size: size}, nil
 }
 
 // sendings is a heap of lines that are not empty.
@@ -299,27 +301,36 @@ func (g *Graph) readOutgoing(s *sending) error {
 }
 
 // wholeParcel decodes a stored bundle and puts payloads that are kept apart
-// back, of which it returns the size. Those that are not here stay nil.
-func (c *blockCache) wholeParcel(r Reader, stored Bundle, line uint32, seq uint64, loads map[loc][]byte) (p *parcel, apart int, err error) {
+// back, of which it returns the size, and the records that it read them from.
+// Those that are not here stay nil.
+func (c *blockCache) wholeParcel(r Reader, stored Bundle, line uint32, seq uint64, loads map[loc][]byte) (p *parcel, records [][]byte, apart int, err error) {
 	if p, err = decodeStored(stored); err != nil {
-		return nil, 0, corrupt("block %d of line %d: %s", seq, line, err)
+		return nil, nil, 0, corrupt("block %d of line %d: %s", seq, line, err)
 	}
 	for i, rev := range p.revs {
 		if p.payloads[i] != nil || rev.Deleted {
 			continue
 		}
 		at := loc{line, seq, uint32(i)}
+		_, cached := c.loads.get(at)
 		load, err := c.loadPayload(r, at, loads[at], rev.Value, rev.Size, p.block.Revisions[i])
 		if errors.Is(err, ErrAbsent) {
 			continue
 		}
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 		p.payloads[i] = load.value
 		apart += len(load.value)
+		if cached {
+			continue // its record may be damaged
+		}
+		if records == nil {
+			records = make([][]byte, len(p.revs))
+		}
+		records[i] = loads[at]
 	}
-	return p, apart, nil
+	return p, records, apart, nil
 }
 
 // Bundle returns an applied block as it goes to peers.

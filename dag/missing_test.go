@@ -16,7 +16,7 @@ import (
 // chunks are what a node lacks of another's history.
 func chunks(t *testing.T, from *node, known []dag.Pin) (out []dag.Chunk) {
 	t.Helper()
-	for c, err := range from.Chunks(t.Context(), known) {
+	for c, err := range from.Chunks(t.Context(), known, true) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func TestChunksDamage(t *testing.T) {
 	a.mem().Set(k, v)
 	b, blocks := openNode(t, "b", dagtest.NewMem()), 0
 	var in dag.Inflow
-	for c, err := range a.Chunks(t.Context(), nil) {
+	for c, err := range a.Chunks(t.Context(), nil, true) {
 		if err != nil {
 			if !errors.Is(err, dag.ErrCorrupt) {
 				t.Error(err)

@@ -30,12 +30,14 @@ const (
 	revHasRest
 	revIsLike
 	revOneParent
+	revIsDelta
 	revFlags = 1<<iota - 1
 )
 
 // outflow is the sending end of a flow. It is used by one goroutine.
 type outflow struct {
 	flow
+	deltas  bool               // the receiver reads payloads that are sent as deltas
 	numbers map[BlockID]uint64 // of the chain that goes on behind this block
 	named   map[ForkID]uint32
 	blockAt map[BlockID]uint64    // how many blocks passed before
@@ -43,11 +45,12 @@ type outflow struct {
 	blockN  uint64
 	revN    uint64
 
-	plan, ids, loads []byte // of the chunk under way
+	plan, ids, bodies []byte // of the chunk under way
 }
 
-func newOutflow() *outflow {
+func newOutflow(deltas bool) *outflow {
 	return &outflow{
+		deltas:  deltas,
 		numbers: map[BlockID]uint64{}, named: map[ForkID]uint32{defaultFork: 0},
 		blockAt: map[BlockID]uint64{}, revAt: map[RevisionID]uint64{},
 	}
@@ -60,24 +63,24 @@ func (f *outflow) pack(blocks []outgoing) Chunk {
 	for i := range blocks {
 		last[blocks[i].line] = i
 	}
-	f.plan, f.ids, f.loads = binary.AppendUvarint(nil, uint64(len(blocks))), nil, nil
+	f.plan, f.ids, f.bodies = binary.AppendUvarint(nil, uint64(len(blocks))), nil, nil
 	for i := range blocks {
 		if p, sign := blocks[i].p, last[blocks[i].line] == i; p.lacks() {
 			f.addLacking(p, sign)
 		} else {
-			f.add(p, sign)
+			f.add(&blocks[i], sign)
 		}
 	}
 	head := binary.AppendUvarint(nil, uint64(len(f.plan)))
 	head = binary.AppendUvarint(head, uint64(len(f.ids)))
-	return Chunk{Parts: [][]byte{append(head, f.plan...), f.ids, f.loads}, Blocks: len(blocks)}
+	return Chunk{Parts: [][]byte{append(head, f.plan...), f.ids, f.bodies}, Blocks: len(blocks)}
 }
 
 func (f *outflow) num(n uint64) { f.plan = binary.AppendUvarint(f.plan, n) }
 
 // add packs one block.
-func (f *outflow) add(p *parcel, sign bool) {
-	b := p.block
+func (f *outflow) add(o *outgoing, sign bool) {
+	p, b := o.p, o.p.block
 	rest := packRest(b)
 	form := byte(0)
 	if sign && p.sig != nil {
@@ -105,7 +108,7 @@ func (f *outflow) add(p *parcel, sign bool) {
 	}
 	f.num(uint64(len(p.revs)))
 	for i := range p.revs {
-		f.addRevision(p, i)
+		f.addRevision(o, i)
 	}
 	if form&formSigned != 0 {
 		f.ids = append(f.ids, p.sig...)
@@ -155,8 +158,8 @@ func (f *outflow) addBlockID(id BlockID) {
 	f.num(f.blockN - at)
 }
 
-func (f *outflow) addRevision(p *parcel, i int) {
-	r := p.revs[i]
+func (f *outflow) addRevision(o *outgoing, i int) {
+	p, r := o.p, o.p.revs[i]
 	var flags byte
 	if r.Deleted {
 		flags |= revIsDelete
@@ -171,6 +174,10 @@ func (f *outflow) addRevision(p *parcel, i int) {
 	like := f.like(r)
 	if like != nil {
 		flags |= revIsLike
+	}
+	delta := f.delta(o, i)
+	if delta != nil {
+		flags |= revIsDelta
 	}
 	f.plan = append(f.plan, flags)
 	if flags&revOneParent == 0 {
@@ -196,10 +203,44 @@ func (f *outflow) addRevision(p *parcel, i int) {
 		f.plan = append(f.plan, raw...)
 	}
 	if !r.Deleted {
-		f.num(uint64(len(p.payloads[i])))
-		f.loads = append(f.loads, p.payloads[i]...)
+		f.addPayload(p.payloads[i], delta)
+	}
+	if f.deltas && len(p.payloads[i]) >= deltaMin {
+		note.payload, note.at = p.payloads[i], loc{o.line, p.block.Seq, uint32(i)}
 	}
 	f.noteRevision(note)
+}
+
+// addPayload packs a payload, as a delta if there is one.
+func (f *outflow) addPayload(payload []byte, delta *keptRecord) {
+	if delta != nil {
+		f.plan, payload = append(f.plan, delta.form), delta.body
+		if delta.form == keptPatched {
+			f.num(uint64(delta.size))
+		}
+	}
+	f.num(uint64(len(payload)))
+	f.bodies = append(f.bodies, payload...)
+}
+
+// delta returns the record of the i-th payload if it can be sent as that: it
+// was read from it, and stands on the payload of its first parent, which the
+// receiver remembers.
+func (f *outflow) delta(o *outgoing, i int) *keptRecord {
+	r := o.p.revs[i]
+	if !f.deltas || o.records == nil || o.records[i] == nil || len(r.Parents) == 0 {
+		return nil
+	}
+	at, ok := f.revAt[r.Parents[0]]
+	if !ok {
+		return nil
+	}
+	parent := f.revs.back(f.revN - at)
+	k, err := decodeKept(o.records[i])
+	if err != nil || k.depth == 0 || parent.payload == nil || k.base != parent.at {
+		return nil
+	}
+	return &k
 }
 
 // like returns the first parent if it passed and has the key, fork and kind.

@@ -325,6 +325,13 @@ func (w *workspace) choose(a *applying, i int, e *Entry) error {
 	if a.p.kept != nil || r.Deleted || len(value) < deltaMin {
 		return nil // see writeBlock for what is not here
 	}
+	if k, ok := a.p.sent[i]; ok && k.isGood(len(value)) {
+		kept, err := w.keepSent(e, r, k)
+		if kept.record != nil || err != nil {
+			a.kept[i] = kept
+			return err
+		}
+	}
 	at, base, depthOf, err := w.base(e, r)
 	switch {
 	case err != nil:
@@ -335,6 +342,40 @@ func (w *workspace) choose(a *applying, i int, e *Entry) error {
 		a.kept[i], err = w.decoded.codec.keepOn(value, base, at, depthOf)
 	}
 	return err
+}
+
+// isGood reports whether a delta of a payload of that size is not longer than
+// what keepOn would take without looking for better.
+func (k *keptRecord) isGood(size int) bool {
+	if size <= inlineMax {
+		return k.form == keptSpliced && len(k.body)+deltaCost <= size/2
+	}
+	return len(k.body) <= spliceEnough || len(k.body)+deltaCost <= size/4
+}
+
+// keepSent stores a payload as it came: as a delta of that of its first parent,
+// which gave it. There is no record if the parent cannot be its base here.
+func (w *workspace) keepSent(e *Entry, r *Revision, k keptRecord) (kept, error) {
+	i, ok := slices.BinarySearchFunc(e.Heads, r.Parents[0], byID)
+	if !ok || e.Heads[i].Deleted {
+		return kept{}, nil
+	}
+	var depth int
+	var err error
+	at := e.Heads[i].loc
+	if b, ok := w.blocks[loc{line: at.line, seq: at.seq}]; !ok {
+		depth, err = w.decoded.depth(w.store, at)
+	} else if depth = b.kept[at.index].depth; b.p.isAbsent(int(at.index)) {
+		depth = deltaDepth
+	}
+	if err != nil || depth >= deltaDepth {
+		return kept{}, err
+	}
+	head := appendLoc(binary.AppendUvarint([]byte{k.form}, uint64(depth+1)), at)
+	if k.form == keptPatched {
+		head = binary.AppendUvarint(head, uint64(k.size))
+	}
+	return kept{append(head, k.body...), depth + 1}, nil
 }
 
 // base finds the payload that a revision follows on: that of its first parent.
@@ -439,7 +480,10 @@ func (c *blockCache) keepPayloads(w *workspace) {
 	for _, a := range w.applied {
 		for i, value := range a.p.payloads {
 			if a.p.kept == nil && len(value) >= deltaMin {
-				c.loads.put(loc{a.past.line, a.past.seq, uint32(i)}, loaded{bytes.Clone(value), a.kept[i].depth})
+				if !a.p.own {
+					value = bytes.Clone(value)
+				}
+				c.loads.put(loc{a.past.line, a.past.seq, uint32(i)}, loaded{value, a.kept[i].depth})
 			}
 		}
 	}

@@ -76,7 +76,7 @@ func (w *world) sameValue(a *actor, r *oracle.Revision, v []byte, err error) {
 func (w *world) pullChunks(to, from *actor) {
 	w.t.Helper()
 	var in dag.Inflow
-	for c, err := range from.Chunks(w.t.Context(), dag.PinsOf(to.Frontier())) {
+	for c, err := range from.Chunks(w.t.Context(), dag.PinsOf(to.Frontier()), true) {
 		w.must("chunk", err)
 		done, err := to.Take(w.t.Context(), &in, c.Bytes())
 		w.must("take", err)

@@ -11,6 +11,7 @@ import (
 type Inflow struct {
 	flow
 	failed  error // why nothing more can be read
+	codec   codec
 	tallies *tallies
 }
 
@@ -22,14 +23,15 @@ func errChunk(format string, args ...any) error {
 // unpacking is one chunk under way.
 type unpacking struct {
 	*flow
+	codec     *codec
 	plan, ids recordReader
-	loads     []byte
+	bodies    []byte
 	room      int // of MaxChunk
 }
 
 // unpack rebuilds the blocks of a chunk. Those of later versions of the format
-// are left out; later is how many. The payloads of the parcels alias the
-// chunk. Its errors are ErrRefused, and nothing more can be read after one.
+// are left out; later is how many. Short payloads of the parcels alias the
+// chunk, and so do deltas. Its errors are ErrRefused, and nothing more can be read after one.
 func (in *Inflow) unpack(chunk []byte) (parcels []*parcel, later int, err error) {
 	if in.failed != nil {
 		return nil, 0, in.failed
@@ -37,9 +39,9 @@ func (in *Inflow) unpack(chunk []byte) (parcels []*parcel, later int, err error)
 	defer func() { in.failed = err }()
 	head := recordReader{b: chunk}
 	planLen, idsLen := head.num(), head.num()
-	u := unpacking{flow: &in.flow, room: MaxChunk}
+	u := unpacking{flow: &in.flow, codec: &in.codec, room: MaxChunk}
 	u.plan.b, u.ids.b = head.bytes(planLen), head.bytes(idsLen)
-	if u.loads = head.b; head.bad {
+	if u.bodies = head.b; head.bad {
 		return nil, 0, errChunk("its parts are longer than its %d bytes", len(chunk))
 	}
 	n := u.plan.num()
@@ -57,7 +59,7 @@ func (in *Inflow) unpack(chunk []byte) (parcels []*parcel, later int, err error)
 		}
 		parcels = append(parcels, p)
 	}
-	if len(u.plan.b)+len(u.ids.b)+len(u.loads) > 0 {
+	if len(u.plan.b)+len(u.ids.b)+len(u.bodies) > 0 {
 		return nil, 0, errChunk("bytes that belong to no block")
 	}
 	return parcels, later, nil
@@ -99,7 +101,7 @@ func (u *unpacking) block() (*parcel, error) {
 			return nil, err
 		}
 	}
-	p := &parcel{block: b}
+	p := &parcel{block: b, own: true}
 	size, err := u.revisions(p)
 	if err != nil {
 		return nil, err
@@ -225,7 +227,7 @@ func (u *unpacking) revisions(p *parcel) (size int, err error) {
 		return 0, errChunk("%d revisions with %d bytes left", n, len(u.plan.b))
 	}
 	for i := range int(n) {
-		r, fork, payload, err := u.one(p.block, i)
+		r, fork, payload, err := u.one(p, i)
 		if err != nil {
 			return 0, fmt.Errorf("revision %d: %w", i, err)
 		}
@@ -235,14 +237,19 @@ func (u *unpacking) revisions(p *parcel) (size int, err error) {
 		}
 		p.revs, p.payloads = append(p.revs, r), append(p.payloads, payload)
 		p.block.Revisions = append(p.block.Revisions, id)
-		u.revision(flowRevision{id, r.Key, fork, r.Kind}, func(RevisionID) {})
+		note := flowRevision{id: id, key: r.Key, fork: fork, kind: r.Kind}
+		if len(payload) >= deltaMin {
+			note.payload = payload
+		}
+		u.revision(note, func(RevisionID) {})
 	}
 	return size, nil
 }
 
 // one reads the i-th revision of a block, the number of its fork, and its
 // payload, nil if it is a delete.
-func (u *unpacking) one(b *Block, i int) (r *Revision, fork uint32, payload []byte, err error) {
+func (u *unpacking) one(p *parcel, i int) (r *Revision, fork uint32, payload []byte, err error) {
+	b := p.block
 	flags := u.plan.bytes(1)
 	if u.ended() || flags[0] > revFlags {
 		return nil, 0, nil, errChunk("flags %x", flags)
@@ -273,20 +280,54 @@ func (u *unpacking) one(b *Block, i int) (r *Revision, fork uint32, payload []by
 			return nil, 0, nil, err
 		}
 	}
-	if !r.Deleted {
-		n := u.plan.num()
-		if n > uint64(len(u.loads)) {
-			return nil, 0, nil, errChunk("payload of %d bytes with %d left", n, len(u.loads))
+	if !r.Deleted || flags[0]&revIsDelta != 0 {
+		if payload, err = u.payload(p, i, parent, flags[0]); err != nil {
+			return nil, 0, nil, err
 		}
-		if payload, u.loads = u.loads[:n:n], u.loads[n:]; payload == nil {
-			payload = []byte{}
-		}
-		r.Value, r.Size = sha256.Sum256(payload), int64(n)
+		r.Value, r.Size = sha256.Sum256(payload), int64(len(payload))
 	}
 	if u.ended() {
 		return nil, 0, nil, errChunk("it ends in the middle")
 	}
 	return r, fork, payload, r.complete(&rest, b, i)
+}
+
+// payload reads the payload of the i-th revision of a block, whose first parent
+// is given if it passed. A long one is nobody else's.
+func (u *unpacking) payload(p *parcel, i int, parent *flowRevision, flags byte) ([]byte, error) {
+	k := keptRecord{form: keptWhole}
+	if flags&revIsDelta != 0 {
+		if flags&revIsDelete != 0 || parent == nil || parent.payload == nil {
+			return nil, errChunk("a delta of a payload that is not remembered")
+		}
+		if form := u.plan.bytes(1); !u.ended() {
+			k.form = form[0]
+		}
+		if k.form == keptPatched {
+			k.size = int(min(u.plan.num(), MaxBlock))
+		} else if k.form != keptSpliced {
+			return nil, errChunk("a delta of form %d", k.form)
+		}
+	}
+	n := u.plan.num()
+	if n > uint64(len(u.bodies)) || k.size > MaxPayload {
+		return nil, errChunk("payload of %d bytes with %d left", n, len(u.bodies))
+	}
+	if k.body, u.bodies = u.bodies[:n:n], u.bodies[n:]; k.form == keptWhole {
+		if n < deltaMin && n > 0 {
+			return k.body, nil
+		}
+		return append([]byte{}, k.body...), nil
+	}
+	payload, err := k.payload(u.codec, parent.payload)
+	if err != nil {
+		return nil, errChunk("%s", err)
+	}
+	if p.sent == nil {
+		p.sent = map[int]keptRecord{}
+	}
+	p.sent[i] = k
+	return payload, nil
 }
 
 // restOf reads what most revisions do not have.

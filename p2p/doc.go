@@ -14,11 +14,11 @@
 //	length   varint of at most 4 bytes, of the payload
 //	payload
 //
-//	1 HELLO     version 1 byte (1: the highest that the sender speaks) |
+//	1 HELLO     version 1 byte (2: the highest that the sender speaks) |
 //	            flags 1 byte (1: FRONTIER follows without being asked for;
 //	            2: the sender only asks who this is) | cluster 32 bytes, zero
 //	            for a node without history | digest of the frontier 16 bytes |
-//	            clock 8 bytes, unix milliseconds. 58 bytes in version 1; what
+//	            clock 8 bytes, unix milliseconds. 58 bytes in 1 and 2; what
 //	            a later version appends is skipped; 256 bytes at most
 //	2 FRONTIER  number of tips varint | a pin for every tip | pins, to the end,
 //	            of what the sender fetches from others now; each list sorted,
@@ -85,6 +85,9 @@
 // then does not connect, the session ends as busy and is made again later.
 //
 // # Later versions
+//
+// Version 2 differs from 1 in that chunks may have payloads as deltas: they go to
+// peers whose HELLO says 2 or more.
 //
 // Blocks of a later version of the format, and what follows on them, are left
 // out, by gossip and by sync: they can be had after an upgrade. It is nobody's

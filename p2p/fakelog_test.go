@@ -31,6 +31,7 @@ type fakeLog struct {
 	changed chan struct{}
 	fail    error // what Apply returns, if set
 	reads   int   // the highest version that Apply and fakeReader read; 0: all
+	deltas  bool  // what Chunks was last asked for
 }
 
 func newFakeLog() *fakeLog {
@@ -221,7 +222,10 @@ func (l *fakeLog) Locator(chain dag.ChainStart) ([]dag.Pin, error) {
 }
 
 // Chunks yields chunks that are lists of bundles.
-func (l *fakeLog) Chunks(ctx context.Context, known []dag.Pin) iter.Seq2[dag.Chunk, error] {
+func (l *fakeLog) Chunks(ctx context.Context, known []dag.Pin, deltas bool) iter.Seq2[dag.Chunk, error] {
+	l.mu.Lock()
+	l.deltas = deltas
+	l.mu.Unlock()
 	return func(yield func(dag.Chunk, error) bool) {
 		unsigned := make(map[dag.ChainID]bool)
 		var chunk []dag.Bundle

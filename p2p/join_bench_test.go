@@ -125,7 +125,7 @@ func joinSend(b *testing.B, from *dag.Graph) []byte {
 	defer w.close()
 	s := NewSession(from, from, Answer, 1)
 	defer s.Close()
-	s.Receive(b.Context(), Hello{Version: 1, Follows: true})
+	s.Receive(b.Context(), Hello{Version: 2, Follows: true})
 	s.Receive(b.Context(), Frontier{})
 	for m, ok := s.Next(b.Context()); ok; m, ok = s.Next(b.Context()) {
 		if err := w.write(m); err != nil {

@@ -32,8 +32,9 @@ type Blocks interface {
 	Locator(chain dag.ChainStart) ([]dag.Pin, error)
 	// Chunks yields what a node with the pinned blocks lacks, as one flow. The
 	// loop's body may wait for the network: Chunks must hold no lock that
-	// readers or writers need. Pins unknown here are ignored.
-	Chunks(ctx context.Context, known []dag.Pin) iter.Seq2[dag.Chunk, error]
+	// readers or writers need. Pins unknown here are ignored. Deltas says that the
+	// peer speaks version 2.
+	Chunks(ctx context.Context, known []dag.Pin, deltas bool) iter.Seq2[dag.Chunk, error]
 	// Take applies the next chunk of a flow in one durable batch and skips
 	// what is here already. It does not keep the chunk.
 	Take(ctx context.Context, in *dag.Inflow, chunk []byte) (dag.Applied, error)
@@ -487,7 +488,7 @@ func (s *Session) fill(ctx context.Context) {
 			s.failed(err)
 			return
 		}
-		s.next, s.stop = iter.Pull2(s.blocks.Chunks(ctx, s.theirs.known))
+		s.next, s.stop = iter.Pull2(s.blocks.Chunks(ctx, s.theirs.known, s.outcome.Peer.Version > 1))
 	}
 	chunk, err, ok := s.next()
 	switch {

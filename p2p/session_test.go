@@ -306,6 +306,25 @@ func TestChunkEndsSigned(t *testing.T) {
 	}
 }
 
+// Payloads go as deltas to a peer that reads them, and to no other.
+func TestSessionDeltas(t *testing.T) {
+	for version, want := range map[uint8]bool{1: false, 2: true, 3: true} {
+		l, _ := history(newRand(5), 10, 0, 0)
+		s := fakeSession(l, Answer)
+		s.Receive(t.Context(), Hello{Version: version, Follows: true})
+		s.Receive(t.Context(), Frontier{})
+		ranges := 0
+		for m, ok := s.Next(t.Context()); ok; m, ok = s.Next(t.Context()) {
+			if _, is := m.(Range); is {
+				ranges++
+			}
+		}
+		if s.Close(); ranges == 0 || l.deltas != want {
+			t.Errorf("version %d: %d chunks, with deltas %v", version, ranges, l.deltas)
+		}
+	}
+}
+
 // Blocks of a later version are left out, and said to be; the rest comes, and
 // what is here goes to the peer.
 func TestSessionLater(t *testing.T) {

@@ -13,11 +13,11 @@ import (
 )
 
 // wireVersion is the highest version of the sync protocol spoken here.
-const wireVersion = 1
+const wireVersion = 2
 
 // Limits, tested before anything is allocated for what they limit.
 const (
-	helloLen    = 58                     // payload of a HELLO of version 1
+	helloLen    = 58                     // payload of a HELLO of version 1 or 2
 	maxHello    = 256                    // payload of any HELLO
 	maxFrontier = 4 << 20                // payload of a FRONTIER: of some 150,000 tips
 	maxLocator  = 512 << 10              // payload of a LOCATOR
@@ -173,11 +173,11 @@ func appendHello(b []byte, h Hello) []byte {
 }
 
 func parseHello(b []byte) (Hello, error) {
-	if len(b) < helloLen || b[0] == 0 || b[0] == 1 && len(b) != helloLen {
+	if len(b) < helloLen || b[0] == 0 || b[0] <= wireVersion && len(b) != helloLen {
 		return Hello{}, damaged("HELLO of %d bytes", len(b))
 	}
 	h := Hello{Version: b[0], Follows: b[1]&flagFollows != 0, Ask: b[1]&flagAsk != 0}
-	if b[0] == 1 && b[1] > flagFollows|flagAsk || h.Ask && h.Follows {
+	if b[0] <= wireVersion && b[1] > flagFollows|flagAsk || h.Ask && h.Follows {
 		return Hello{}, damaged("HELLO with flags %#x", b[1])
 	}
 	copy(h.Cluster[:], b[2:])
