@@ -12,7 +12,10 @@ import (
 
 // Increment implements rpc.Elements.
 func (r *Replica) Increment(ctx context.Context, q rpc.IncrementRequest) (rpc.Counted, error) {
-	o, rec, err := r.byRule(ctx, q.KeyRef, q.Claim, func(x crdt.Context) (crdt.Draft, error) { return x.Add(q.By) })
+	o, rec, err := r.byRule(ctx, &ruledWrite{
+		KeyRef: q.KeyRef, Claim: q.Claim, base: q.Base, match: q.IfMatch,
+		rule: func(x crdt.Context) (crdt.Draft, error) { return x.Add(q.By) },
+	})
 	if err != nil {
 		return rpc.Counted{}, err
 	}
@@ -46,35 +49,53 @@ func (r *Replica) ChangeSet(ctx context.Context, q rpc.ElementsRequest) (rpc.Wri
 			}
 		}
 	}
-	o, rec, err := r.byRule(ctx, q.KeyRef, q.Claim, func(x crdt.Context) (crdt.Draft, error) { return x.Change(q.Add, q.Remove) })
+	o, rec, err := r.byRule(ctx, &ruledWrite{
+		KeyRef: q.KeyRef, Claim: q.Claim, base: q.Base, match: q.IfMatch,
+		rule: func(x crdt.Context) (crdt.Draft, error) { return x.Change(q.Add, q.Remove) },
+	})
 	if err != nil {
 		return rpc.Written{}, err
 	}
 	return r.written(&o, &rec), nil
 }
 
-// byRule writes what a rule of crdt makes of what is read.
-func (r *Replica) byRule(ctx context.Context, k rpc.KeyRef, c rpc.Claim, rule func(crdt.Context) (crdt.Draft, error)) (o outcome, rec dag.Receipt, err error) {
-	if err := checkKey(k.Key); err != nil {
+// ruledWrite is a write of what a rule of crdt makes of what its writer read.
+type ruledWrite struct {
+	rpc.KeyRef
+	rpc.Claim
+	base, match rpc.Token
+	rule        func(crdt.Context) (crdt.Draft, error)
+}
+
+func (r *Replica) byRule(ctx context.Context, w *ruledWrite) (o outcome, rec dag.Receipt, err error) {
+	if err := checkKey(w.Key); err != nil {
 		return o, rec, err
 	}
-	f, err := r.forkToChange(k.Fork)
+	f, err := r.forkToChange(w.Fork)
 	if err != nil {
 		return o, rec, err
 	}
-	rec, err = r.commit(ctx, c, func(tx *dag.Tx) error {
-		s, err := r.lookIn(tx, f.ID, k.Key)
+	cond, err := r.condition(ctx, f.ID, w.Key, w.base, w.match, false)
+	if err != nil {
+		return o, rec, err
+	}
+	rec, err = r.commit(ctx, w.Claim, func(tx *dag.Tx) error {
+		s, err := r.lookIn(tx, f.ID, w.Key)
 		if err != nil {
 			return err
 		}
-		d, err := s.drafted(s.parents(), dag.MarkNone, rule)
+		parents, err := cond.parents(s)
+		if err != nil {
+			return err
+		}
+		d, err := s.drafted(parents, dag.MarkNone, w.rule)
 		if err != nil || d == nil {
 			o = nothingDone(s)
 			return err
 		}
 		o, err = s.put(tx, r, d)
 		return err
-	}, r.graph.Hint(f.ID, k.Key))
+	}, r.graph.Hint(f.ID, w.Key))
 	return o, rec, err
 }
 

@@ -19,6 +19,9 @@ func (c *Client) Increment(ctx context.Context, r IncrementRequest) (Counted, er
 	}
 	req := request{method: http.MethodPost, path: c.forkPath(r.Fork, "incr", r.Key), header: make(http.Header, 4)}
 	req.setClaim(r.Claim)
+	if err := req.setConditions(r.Base, r.IfMatch, false); err != nil {
+		return Counted{}, err
+	}
 	req.setQuery("by", strconv.FormatInt(r.By, 10))
 	return answer[Counted](ctx, c, req)
 }
@@ -31,7 +34,15 @@ func (c *Client) ChangeSet(ctx context.Context, r ElementsRequest) (Written, err
 	if err := checkElements(r.Add, r.Remove); err != nil {
 		return Written{}, err
 	}
-	return post[Written](ctx, c, c.forkPath(r.Fork, "set", r.Key), r.Claim, elementsBody{r.Add, r.Remove})
+	req := request{method: http.MethodPost, path: c.forkPath(r.Fork, "set", r.Key), header: make(http.Header, 4)}
+	req.setClaim(r.Claim)
+	if err := req.setConditions(r.Base, r.IfMatch, false); err != nil {
+		return Written{}, err
+	}
+	if err := req.setJSON(elementsBody{r.Add, r.Remove}); err != nil {
+		return Written{}, err
+	}
+	return answer[Written](ctx, c, req)
 }
 
 // Elements implements [Elements].

@@ -13,7 +13,8 @@ import (
 type IncrementRequest struct {
 	KeyRef
 	Claim
-	By int64
+	By            int64
+	Base, IfMatch Token // at most one, as in PutRequest
 }
 
 // Counted is the answer of an increment.
@@ -29,8 +30,9 @@ type Counted struct {
 type ElementsRequest struct {
 	KeyRef
 	Claim
-	Add    []string
-	Remove []string
+	Add           []string
+	Remove        []string
+	Base, IfMatch Token // at most one, as in PutRequest
 }
 
 // Elements changes counters and sets, whose changes add up: writers that have

@@ -128,6 +128,12 @@ func TestClientElements(t *testing.T) {
 	if want := slices.Sorted(slices.Values(append(odd, "a"))); err != nil || !slices.Equal(all, want) {
 		t.Errorf("got %q, %v; want %q", all, err, want)
 	}
+	if _, err := c.ChangeSet(ctx, ElementsRequest{KeyRef: key, Add: []string{"a"}, IfMatch: "t"}); err != nil || r.fake.last.(ElementsRequest).IfMatch != "t" {
+		t.Errorf("got %+v, %v", r.fake.last, err)
+	}
+	if _, err := c.Increment(ctx, IncrementRequest{KeyRef: KeyRef{Key: "hits"}, Base: "t"}); err != nil || r.fake.last.(IncrementRequest).Base != "t" {
+		t.Errorf("got %+v, %v", r.fake.last, err)
+	}
 	r.fake.last = nil
 	for _, bad := range []ElementsRequest{{}, {Add: []string{"\xff"}}, {Remove: []string{"\xff"}}, {Add: []string{"a"}, Remove: []string{"a"}}} {
 		if bad.Key = "k"; r.fake.last != nil {
@@ -156,6 +162,8 @@ func TestElements(t *testing.T) {
 	for by, part := range map[string]string{"x": "a whole number", "": "is empty", "1.5": "a whole number", "9223372036854775808": "a whole number"} {
 		want(t, call(h, "POST", incr+"?by="+by, nil), 400, part)
 	}
+	want(t, call(h, "POST", incr, nil, "If-None-Match", "*"), 400, "makes no sense")
+	want(t, call(h, "POST", set, strings.NewReader(`{"add":["a"]}`), "If-Match", "t", "Crush-Base", "t"), 400, "at most one")
 	if f.last != nil {
 		t.Errorf("a bad request came through: %+v", f.last)
 	}

@@ -7,12 +7,12 @@ func elementRoutes() []route {
 		{
 			method: "POST", pattern: forkPath + "/incr/{key...}", id: "increment", serve: (*exchange).postIncrement,
 			summary: "Adds to a counter; a key that is not there becomes one. Never sent twice, because it would count twice.",
-			query:   []string{"by"}, headers: writeHeaders, answers: jsonAnswer, schema: "Counted",
+			query:   []string{"by"}, headers: condHeaders, answers: jsonAnswer, schema: "Counted",
 		},
 		{
 			method: "POST", pattern: forkPath + "/set/{key...}", id: "changeSet", serve: (*exchange).postElements,
 			summary: "Adds elements to a set and removes others; a key that is not there becomes one. What is there already, or not there, changes nothing.",
-			headers: writeHeaders, body: "ElementsChange", answers: jsonAnswer, schema: "Written",
+			headers: condHeaders, body: "ElementsChange", answers: jsonAnswer, schema: "Written",
 		},
 		{
 			method: "GET", pattern: forkPath + "/set/{key...}", id: "elements", serve: (*exchange).getElements,

@@ -24,6 +24,9 @@ func (x *exchange) postIncrement() error {
 	if r.Claim, err = x.claim(); err != nil {
 		return err
 	}
+	if r.Base, r.IfMatch, err = x.contextOfChange(); err != nil {
+		return err
+	}
 	counted, err := x.Service.Elements.Increment(x.r.Context(), r)
 	if err != nil {
 		return err
@@ -44,11 +47,23 @@ func (x *exchange) postElements() error {
 	if r.Claim, err = x.claim(); err != nil {
 		return err
 	}
+	if r.Base, r.IfMatch, err = x.contextOfChange(); err != nil {
+		return err
+	}
 	written, err := x.Service.Elements.ChangeSet(x.r.Context(), r)
 	if err != nil {
 		return err
 	}
 	return x.writeWritten(&written)
+}
+
+// contextOfChange is what the writer of a change has read.
+func (x *exchange) contextOfChange() (base, match Token, err error) {
+	when, err := x.conditions()
+	if err == nil && when.absent {
+		err = invalid("If-None-Match makes no sense for a change of what is there")
+	}
+	return when.base, when.match, err
 }
 
 // readElements reads the body of a change of a set. What encoding/json would

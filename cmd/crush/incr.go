@@ -11,7 +11,7 @@ import (
 )
 
 func (p *program) incrCommand() *cobra.Command {
-	var message string
+	var f changeFlags
 	cmd := &cobra.Command{
 		Use:   incrVerb + " KEY [N]",
 		Short: "Add to a counter",
@@ -19,21 +19,36 @@ func (p *program) incrCommand() *cobra.Command {
 is not there becomes a counter.
 
 Increments add up: those of nodes that are apart, and of forks that are merged,
-all count, each once, and never conflict.`,
+all count, each once, and never conflict. --if-match decides on this node: two
+nodes that are apart can both succeed.`,
 		Example: `  crush incr stats/deploys
   crush incr stats/quota 50
-  crush incr stats/quota -5 -m "given back"`,
+  crush incr stats/quota -5 -m "given back"
+  crush incr stats/lease --if-match "$(crush get stats/lease -o json | jq -r .token)"`,
 		Args: wantArgs(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error { return p.incr(cmd, args, message) },
+		RunE: func(cmd *cobra.Command, args []string) error { return p.incr(cmd, args, &f) },
 	}
-	addMessage(cmd, &message)
+	f.add(cmd)
 	return cmd
+}
+
+// changeFlags are those of verbs that change what is there by a rule.
+type changeFlags struct{ base, ifMatch, message string }
+
+func (f *changeFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.base, "base", "", "the `TOKEN` that was read: the change is of what was there then, beside what is newer")
+	fl.StringVar(&f.ifMatch, "if-match", "", "only if the key is as at `TOKEN` (else exit 4)")
+	exclusive(cmd, []string{"base", "if-match"})
+	addMessage(cmd, &f.message)
 }
 
 const incrVerb = "incr"
 
-func (p *program) incr(cmd *cobra.Command, args []string, message string) error {
-	r := rpc.IncrementRequest{KeyRef: p.keyRef(args[0]), Claim: p.claim(message), By: 1}
+func (p *program) incr(cmd *cobra.Command, args []string, f *changeFlags) error {
+	r := rpc.IncrementRequest{
+		KeyRef: p.keyRef(args[0]), Claim: p.claim(f.message), By: 1, Base: rpc.Token(f.base), IfMatch: rpc.Token(f.ifMatch),
+	}
 	if len(args) == 2 {
 		var err error
 		if r.By, err = strconv.ParseInt(args[1], 10, 64); err != nil {

@@ -30,42 +30,44 @@ To set a key to a value, use crush put KEY VALUE.`,
 }
 
 func (p *program) setAddCommand() *cobra.Command {
-	var message string
+	var f changeFlags
 	cmd := &cobra.Command{
 		Use:   "add KEY ELEM...",
 		Short: "Add elements to a set",
 		Long: `Add elements to a set, in one change. A key that is not there becomes a set. If
-all of them are in it already, nothing is written.`,
+all of them are in it already, nothing is written. --if-match decides on this
+node: two nodes that are apart can both succeed.`,
 		Example: `  crush set add team/oncall ann bob
   crush set add team/oncall carol -m "joined in May"
   crush set add offsets -- -5`,
 		Args: wantElements,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r := rpc.ElementsRequest{KeyRef: p.keyRef(args[0]), Claim: p.claim(message), Add: args[1:]}
-			return p.changeSet(cmd, r, "added %s to %s, revision %s\n", "%s has them already: nothing to write\n")
+			r := rpc.ElementsRequest{KeyRef: p.keyRef(args[0]), Add: args[1:]}
+			return p.changeSet(cmd, r, &f, "added %s to %s, revision %s\n", "%s has them already: nothing to write\n")
 		},
 	}
-	addMessage(cmd, &message)
+	f.add(cmd)
 	return cmd
 }
 
 func (p *program) setRmCommand() *cobra.Command {
-	var message string
+	var f changeFlags
 	cmd := &cobra.Command{
 		Use:   "rm KEY ELEM...",
 		Short: "Remove elements from a set",
 		Long: `Remove elements from a set, in one change. Removing what is not in it writes
 nothing and exits 0. An element that somebody adds at the same time, without
-having seen the removal, stays.`,
+having seen the removal, stays. --if-match decides on this node: two nodes that
+are apart can both succeed.`,
 		Example: `  crush set rm team/oncall bob
   crush set rm team/oncall ann carol -m "on leave"`,
 		Args: wantElements,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r := rpc.ElementsRequest{KeyRef: p.keyRef(args[0]), Claim: p.claim(message), Remove: args[1:]}
-			return p.changeSet(cmd, r, "removed %s from %s, revision %s\n", "%s has none of them: nothing to remove\n")
+			r := rpc.ElementsRequest{KeyRef: p.keyRef(args[0]), Remove: args[1:]}
+			return p.changeSet(cmd, r, &f, "removed %s from %s, revision %s\n", "%s has none of them: nothing to remove\n")
 		},
 	}
-	addMessage(cmd, &message)
+	f.add(cmd)
 	return cmd
 }
 
@@ -79,7 +81,8 @@ func wantElements(cmd *cobra.Command, args []string) error {
 
 // changeSet changes a set; did and nothing say that it has, or that there was
 // nothing to change.
-func (p *program) changeSet(cmd *cobra.Command, r rpc.ElementsRequest, did, nothing string) error {
+func (p *program) changeSet(cmd *cobra.Command, r rpc.ElementsRequest, f *changeFlags, did, nothing string) error {
+	r.Claim, r.Base, r.IfMatch = p.claim(f.message), rpc.Token(f.base), rpc.Token(f.ifMatch)
 	door, err := p.door()
 	if err != nil {
 		return err
