@@ -175,6 +175,11 @@ func randomForks(t *rapid.T, steps int, write func(n *node, f crdt.ForkID)) *wor
 		switch rapid.IntRange(0, 9).Draw(t, "step") {
 		default:
 			write(n, f)
+			if rapid.Bool().Draw(t, "look") {
+				in := n.oracle.At(n.knows).Input(f, key)
+				in.Memory = n.memory // who reads seldom remembers less
+				in.View()
+			}
 		case 0:
 			made := fork(fmt.Sprint(i))
 			n.create(made, f)

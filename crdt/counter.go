@@ -39,17 +39,27 @@ func (g *stage) liveAdds() []int32 {
 // that no deletion has seen, and nobody who wrote anything but a counter. What
 // one of two concurrent deletions has seen is gone, as with every kind.
 func (g *stage) afterDelete() []int32 {
-	return g.notSeenBy(func(e *event) bool { return e.class != counterClass })
+	adds := g.notSeenBy(func(e *event) bool { return e.class != counterClass })
+	return slices.DeleteFunc(adds, func(i int32) bool { return g.events[i].buried })
 }
 
 // notSeenBy returns the additions that none of those events has seen that write
 // the whole value.
 func (g *stage) notSeenBy(which func(*event) bool) []int32 {
 	adds := g.present()
-	i, ok := g.at[Root]
-	if !ok || g.own != nil || len(adds) == 0 {
+	if g.own != nil || len(adds) == 0 {
 		return adds
 	}
-	newest := g.newest(slices.DeleteFunc(slices.Clone(g.runs[i].marks), func(m mark) bool { return !which(&g.events[m.event]) }))
+	newest := g.whole(which)
 	return slices.DeleteFunc(adds, func(i int32) bool { return g.seenBy(i, newest) })
+}
+
+// whole returns the newest of the marks of those events that write the whole
+// value.
+func (g *stage) whole(which func(*event) bool) []mark {
+	i, ok := g.at[Root]
+	if !ok {
+		return nil
+	}
+	return g.newest(slices.DeleteFunc(slices.Clone(g.runs[i].marks), func(m mark) bool { return !which(&g.events[m.event]) }))
 }

@@ -33,6 +33,16 @@
 // older: each leaf is a write of it. So a read costs what was written since the
 // branches parted, and not the history.
 //
+// As long as a conflict is open, every revision is, and the walk gets longer with
+// each of them. A caller spares itself that with a [Memory]: the [State] of an open
+// revision that is all that is left to look at takes the place of what is behind
+// it. It holds the writes that are live there, so that a read costs what is in
+// conflict, and what was written beside it and not written over. What it holds
+// follows from the revision alone: nobody is believed anything, and a view is what
+// it is without one. The exception is a side of a conflict that is served as the
+// view of its revisions and their ancestors alone, which the state does not have:
+// they are walked, from those revisions to where the whole walk ended.
+//
 // This gives what reading everything gives, as far as authors write what the
 // [Context] of this package has them write: that is, whoever writes below a leaf
 // that was live in what he read writes a DEL at its path too, and so does who
@@ -116,7 +126,8 @@
 //
 //	22 bytes  the ASCII text "crush/conflict-state/1"
 //	32 bytes  for each revision of each side, and each addition that is counted
-//	          in one, ascending, each once
+//	          in one and that no other such addition has seen, ascending, each
+//	          once
 //
 // Both are written as 32 digits of lower-case base32 (RFC 4648, no padding).
 //

@@ -61,6 +61,7 @@ func drawHonest(t *rapid.T, n *node, f crdt.ForkID, kinds []crdt.Kind) {
 	if rapid.IntRange(0, 3).Draw(t, "partial context") == 0 {
 		in = drawPartial(t, n, f)
 	}
+	in.Memory = n.memory
 	var parents []crdt.RevisionID
 	for _, h := range in.Heads {
 		parents = append(parents, h.ID)

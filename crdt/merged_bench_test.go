@@ -14,11 +14,17 @@ import (
 type line struct {
 	t         testing.TB
 	revisions map[crdt.RevisionID]crdt.Revision
+	lookups   int // of revisions
 }
 
-func newLine(t testing.TB) *line { return &line{t, make(map[crdt.RevisionID]crdt.Revision)} }
+func newLine(t testing.TB) *line {
+	return &line{t: t, revisions: make(map[crdt.RevisionID]crdt.Revision)}
+}
 
-func (l *line) Revision(id crdt.RevisionID) crdt.Revision { return l.revisions[id] }
+func (l *line) Revision(id crdt.RevisionID) crdt.Revision {
+	l.lookups++
+	return l.revisions[id]
+}
 
 func (l *line) Origin(crdt.RevisionID) crdt.Origin { return crdt.Written }
 
@@ -152,6 +158,37 @@ func increments(t testing.TB, n int) crdt.Visible {
 		}
 	}
 	return l.heads(ends[:]...)
+}
+
+// BenchmarkOpen reads a document beside whose conflict n fields were written one
+// after the other, as who has just written does: of all but the last the state is
+// remembered, or nothing is.
+func BenchmarkOpen(b *testing.B) {
+	for _, n := range []int{10, 100, 1_000, 10_000} {
+		l := newLine(b)
+		text, _ := wide(200, "0")
+		base := l.draft(l.heads(), put(text))
+		with := make(memory)
+		last := l.heads(l.draft(l.heads(base), edit("/m00001", "1")), l.draft(l.heads(base), edit("/m00001", "2")))
+		var before crdt.Revision
+		for i := range n {
+			last.Memory = with
+			before = l.draft(last, edit("/m00002", fmt.Sprint(i+1)))
+			last = l.heads(before)
+		}
+		state := with[before.Parents[0]]
+		for name, m := range map[string]memory{"remembered": {before.Parents[0]: state}, "walked": nil} {
+			b.Run(fmt.Sprintf("%s=%d", name, n), func(b *testing.B) {
+				for b.Loop() {
+					if last.Memory = nil; m != nil {
+						delete(m, before.ID)
+						last.Memory = m
+					}
+					last.View()
+				}
+			})
+		}
+	}
 }
 
 func BenchmarkMerged(b *testing.B) {

@@ -17,9 +17,16 @@ type scene struct {
 	at   map[Path]int
 	met  map[Path]bool // what of base is among the runs
 	adds []int32       // the events that add to a counter
-	// source is of History.Source; nil before it was asked. It is the same for
-	// all conflicts.
-	source sourceRanks
+	ends []int32       // of the lines of events
+	// kept are the first events, which are of a State; 0 if there is none.
+	kept int
+	// back is the scene of wanted, which are some of the kept events, and all that
+	// they have seen.
+	back   *scene
+	wanted []int32
+	places map[RevisionID]int32 // nil before find
+	ground RevisionID           // where the walk ended; zero if nothing stands for what is older
+	weight int                  // of base, in bytes; 0 if that is not known
 }
 
 // run is all writes at one path.
@@ -32,6 +39,7 @@ type run struct {
 type mark struct {
 	event int32
 	what  what
+	leaf  *Leaf // of ofState
 }
 
 // what says how to find out what a mark wrote.
@@ -41,21 +49,45 @@ const (
 	ofText    what = iota // the leaf that the event's text has there, or nothing
 	leafMark              // a leaf, and all about it is known
 	deleted               // nothing
+	ofState               // the leaf that the mark has
 	ofBase                // the leaf that base has there
 	wholeMark             // the total of the first event, which is a counter
 )
 
-func newScene(v *Visible) *scene {
+// newScene returns the scene of heads, and of what is behind them up to an end.
+func newScene(v *Visible, heads []event, at end) *scene {
+	w := v.walk(heads, at)
 	s := &scene{visible: v}
-	events, bounded := v.walk()
-	s.events = events
-	draw(events)
-	byPath := make(map[Path][]mark)
-	for i := range events {
-		e := &events[i]
+	if w.state != nil {
+		s.resume(w.state, &w.top)
+	}
+	s.enter(w.events[:w.joint], w.bounded)
+	if w.joint > 0 && v.Memory != nil && !w.passed {
+		v.Memory.Keep(s.events[len(s.events)-1].ID, s.state())
+	}
+	if w.joint < len(w.events) || w.joint == 0 {
+		s.enter(w.events[w.joint:], w.bounded && w.joint == 0)
+	}
+	return s
+}
+
+// enter puts down what further events wrote, which have all seen those that are
+// there, if there are any. The first can be one that stands for all that is
+// older.
+func (s *scene) enter(events []event, bounded bool) {
+	byPath := make(map[Path][]mark, len(s.runs))
+	for _, r := range s.runs {
+		byPath[r.path] = slices.Clip(r.marks)
+	}
+	first := len(s.events)
+	s.events = append(s.events, events...)
+	s.ends = draw(s.events, first, s.ends)
+	for i := first; i < len(s.events); i++ {
+		e := &s.events[i]
 		e.change = decode(&e.Revision)
 		e.Payload = nil // a branch can have more text than there is memory
 		if i == 0 && bounded {
+			s.ground = e.ID
 			s.stand(e, byPath)
 			continue
 		}
@@ -65,10 +97,10 @@ func newScene(v *Visible) *scene {
 		s.meet(byPath)
 	}
 	s.index(byPath)
-	return s
 }
 
 func (s *scene) index(byPath map[Path][]mark) {
+	s.runs = make([]run, 0, len(byPath))
 	for p, marks := range byPath {
 		s.runs = append(s.runs, run{p, marks})
 	}
@@ -92,7 +124,7 @@ func (s *scene) write(i int32, e *event, byPath map[Path][]mark) {
 		case e.class != documentClass:
 			w = leafMark
 		}
-		byPath[p] = append(byPath[p], mark{i, w})
+		byPath[p] = append(byPath[p], mark{event: i, what: w})
 	}
 }
 
@@ -105,12 +137,12 @@ func (s *scene) stand(e *event, byPath map[Path][]mark) {
 		s.base, readable = e.text(s.visible.History)
 	case counterClass:
 		e.add = nil
-		byPath[Root] = []mark{{0, wholeMark}}
+		byPath[Root] = []mark{{what: wholeMark}}
 	case setClass:
 		var elements []string
 		elements, readable = e.members(s.visible.History)
 		for _, el := range elements {
-			byPath[Root.Element(el)] = []mark{{0, leafMark}}
+			byPath[Root.Element(el)] = []mark{{what: leafMark}}
 		}
 	default:
 		s.write(0, e, byPath)
@@ -152,7 +184,7 @@ func (s *scene) meetWithin(tops map[Path]bool, byPath map[Path][]mark) {
 		s.base.node(top).leaves(newTrail(top), func(p Path, _ Leaf) bool {
 			if !s.met[p] {
 				s.met[p] = true
-				byPath[p] = append([]mark{{0, ofBase}}, byPath[p]...)
+				byPath[p] = append([]mark{{what: ofBase}}, byPath[p]...)
 			}
 			return true
 		})
@@ -170,7 +202,6 @@ func (s *scene) meetAll() bool {
 	}
 	s.meetWithin(map[Path]bool{Root: true}, byPath)
 	s.met[Root] = true
-	s.runs = nil
 	s.index(byPath)
 	return true
 }
@@ -223,12 +254,21 @@ func (s *scene) everything() *stage {
 	return g
 }
 
-// size returns how many events the stage has.
-func (g *stage) size() int {
-	if g.own == nil {
-		return g.in.size()
+// reach makes the stage that of events and all that they have seen.
+func (g *stage) reach(events []int32) {
+	g.in = nil
+	for _, i := range events {
+		g.in = union(g.in, g.events[i].reach())
 	}
-	return len(g.eventsOf(g.live(Root)))
+}
+
+// sameAs reports whether the stages of one scene, of which one is within the
+// other, are the same.
+func (g *stage) sameAs(of *stage) bool {
+	if g.own == nil {
+		return g.in.equal(of.in)
+	}
+	return len(g.eventsOf(g.live(Root))) == len(of.eventsOf(of.live(Root)))
 }
 
 // newest returns the marks of the stage whose events no other event of them
@@ -258,31 +298,13 @@ func (g *stage) live(top Path) []live {
 		})
 	}
 	var out []live
-	var above []run // with their newest marks
-	for p := top; p != Root; {
-		p = p.Parent()
-		if i, ok := g.at[p]; ok {
-			above = append(above, run{p, g.newest(g.runs[i].marks)})
-		}
-	}
-	slices.Reverse(above)
 	garbled := make(map[int32]bool)
-	for _, r := range g.within(top) {
-		for len(above) > 0 && !r.path.Below(above[len(above)-1].path) {
-			above = above[:len(above)-1]
+	for _, m := range g.liveMarks(top) {
+		if l, ok := g.wrote(m.path, m.mark); ok {
+			out = append(out, l)
+		} else {
+			garbled[m.event] = true
 		}
-		newest := g.newest(r.marks)
-		for _, m := range slices.Backward(newest) {
-			if g.covered(m.event, above) {
-				continue
-			}
-			if l, ok := g.wrote(r.path, m); ok {
-				out = append(out, l)
-			} else {
-				garbled[m.event] = true
-			}
-		}
-		above = append(above, run{r.path, newest})
 	}
 	if top != Root || len(garbled) == 0 {
 		return out
@@ -291,6 +313,38 @@ func (g *stage) live(top Path) []live {
 		return g.live(Root) // what cannot be read is in conflict with all of it
 	}
 	return g.withGarbled(out, garbled)
+}
+
+// placedMark is a mark with its path.
+type placedMark struct {
+	path Path
+	mark
+}
+
+// liveMarks returns the live marks at a path and below it, by path and event.
+func (g *stage) liveMarks(top Path) []placedMark {
+	var out []placedMark
+	var above []run // with their newest marks
+	for p := top; p != Root; {
+		p = p.Parent()
+		if i, ok := g.at[p]; ok {
+			above = append(above, run{p, g.newest(g.runs[i].marks)})
+		}
+	}
+	slices.Reverse(above)
+	for _, r := range g.within(top) {
+		for len(above) > 0 && !r.path.Below(above[len(above)-1].path) {
+			above = above[:len(above)-1]
+		}
+		newest := g.newest(r.marks)
+		for _, m := range slices.Backward(newest) {
+			if !g.covered(m.event, above) {
+				out = append(out, placedMark{r.path, m})
+			}
+		}
+		above = append(above, run{r.path, newest})
+	}
+	return out
 }
 
 func (g *stage) covered(event int32, above []run) bool {
@@ -324,6 +378,9 @@ func (g *stage) wrote(p Path, m mark) (l live, ok bool) {
 		}
 	case wholeMark:
 		l.content = content{class: counterClass}
+	case ofState:
+		l.leaf = *m.leaf
+		l.content = content{class: documentClass, sum: l.leaf.Sum}
 	case ofBase:
 		l.leaf, _ = g.base.Leaf(p)
 		l.content = content{class: documentClass, sum: l.leaf.Sum}

@@ -42,9 +42,8 @@ func (g *stage) serves(at Path) served {
 	writes := g.live(at)
 	clashes := g.clashes(at, writes)
 	v := g.clean(at, writes, clashes)
-	for i := range clashes {
+	for i, sides := range g.allSides(clashes) {
 		c := &clashes[i]
-		sides := g.sides(c)
 		g.rank(c, sides)
 		for j := range sides {
 			v.ranked(c.at, &sides[j])
@@ -58,10 +57,7 @@ func (g *stage) serves(at Path) served {
 
 func (g *stage) rank(c *clash, sides []side) {
 	rank(c.at, sides, func() sourceRanks {
-		if g.source == nil {
-			g.source = g.visible.History.Source().ranks()
-		}
-		return g.source
+		return g.visible.sourceRanks()
 	})
 }
 

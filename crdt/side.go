@@ -53,10 +53,20 @@ func (g *stage) sides(c *clash) []side {
 	for i := range s.sides {
 		s.complete(&s.sides[i])
 	}
+	s.want(s.sides)
 	slices.SortFunc(s.sides, func(a, b side) int {
 		return cmp.Or(compareIDs(a.ids[0], b.ids[0]), cmp.Compare(b.shape, a.shape))
 	})
 	return s.sides
+}
+
+// allSides returns the sides of each conflict.
+func (g *stage) allSides(clashes []clash) [][]side {
+	sides := make([][]side, len(clashes))
+	for i := range clashes {
+		sides[i] = g.sides(&clashes[i])
+	}
+	return sides
 }
 
 // sorter sorts live writes into sides.
@@ -148,7 +158,7 @@ func (s *sorter) complete(a *side) {
 	for _, i := range a.events {
 		e := &s.events[i]
 		a.ids = append(a.ids, e.ID)
-		if !e.head && !e.placed {
+		if !e.placed {
 			e.Origin, e.placed = s.visible.History.Origin(e.ID), true
 		}
 		a.contender.add(e.Write)
@@ -170,18 +180,27 @@ func (g *stage) serve(a *side, at Path) served {
 		}
 		return served{class: counterClass, total: g.sum(new(big.Int), a.counted)}
 	}
-	var in reach
-	for _, i := range a.events {
-		in = union(in, g.events[i].reach())
+	alone := g.alone(a)
+	return alone.serves(at)
+}
+
+// alone is what the revisions of a group and their ancestors are, without all
+// others.
+func (g *stage) alone(a *side) *stage {
+	if behind, events := g.behind(a.events); behind != nil {
+		alone := &stage{scene: behind, adds: behind.adds}
+		alone.reach(events)
+		return alone
 	}
-	alone := &stage{scene: g.scene, in: in, own: g.own, adds: g.adds}
+	alone := &stage{scene: g.scene, own: g.own, adds: g.adds}
+	alone.reach(a.events)
 	// Only authors who write below a leaf of their context without a DEL can
 	// make a group that is the whole stage again.
-	if alone.size() == g.size() {
+	if alone.sameAs(g) {
 		alone.own, alone.adds = a.writes, a.counted
 		if alone.own == nil {
 			alone.own = []live{}
 		}
 	}
-	return alone.serves(at)
+	return alone
 }

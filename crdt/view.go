@@ -65,6 +65,20 @@ type Visible struct {
 	// heads or an open one; Source is then asked of it as well. If it is nil,
 	// such heads are read as registers whose value is the payload.
 	History History
+	// Memory has what is known of open revisions. A view is the same with any
+	// Memory, and with none: then everything is looked up each time.
+	Memory Memory
+
+	// source is of History.Source; nil before it was asked. It is the same for
+	// all conflicts.
+	source sourceRanks
+}
+
+func (v *Visible) sourceRanks() sourceRanks {
+	if v.source == nil {
+		v.source = v.History.Source().ranks()
+	}
+	return v.source
 }
 
 // View is what a read of a key returns. The zero View is that of a key which
@@ -183,15 +197,18 @@ func group(writes []Write) []side {
 
 // merged is View where what is behind the heads matters.
 func (v Visible) merged() View {
-	g := newScene(&v).everything()
+	heads := make([]event, len(v.Heads))
+	for i, h := range v.Heads {
+		heads[i] = event{Revision: Revision{Write: h}, placed: true}
+	}
+	g := newScene(&v, heads, end{}).everything()
 	writes := g.live(Root)
 	clashes := g.clashes(Root, writes)
 	what := g.clean(Root, writes, clashes)
 	var view View
 	var first *side // of a conflict about everything
-	for i := range clashes {
+	for i, sides := range g.allSides(clashes) {
 		c := &clashes[i]
-		sides := g.sides(c)
 		g.rank(c, sides)
 		for j := range sides {
 			s := &sides[j]
@@ -215,12 +232,13 @@ func (v Visible) merged() View {
 	return view
 }
 
-// counted returns the additions to a counter that sides count.
+// counted returns the additions to a counter that sides count, without those that
+// another one of the side has seen: they count with it.
 func (g *stage) counted(sides []side) []RevisionID {
 	var ids []RevisionID
 	for i := range sides {
-		for _, event := range sides[i].counted {
-			ids = append(ids, g.events[event].ID)
+		for _, e := range g.maximal(sides[i].counted) {
+			ids = append(ids, e.ID)
 		}
 	}
 	return ids

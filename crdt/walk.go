@@ -47,8 +47,9 @@ type History interface {
 type event struct {
 	Revision
 	change
-	head   bool // nothing visible has seen it
-	placed bool // Origin is known; that of a head always is
+	head   bool // nothing that is looked at has seen it
+	placed bool // Origin is known
+	buried bool // an addition that someone has seen who wrote the whole value, and no counter
 
 	// A line is a series of events each of which is a parent of the next; pos
 	// counts them from 1. An event has seen the ones before it on its line, and
@@ -57,42 +58,94 @@ type event struct {
 	past      []int32
 }
 
-// walk returns the heads and what is behind them, parents before children. It
-// goes back until one complete revision is all that is left to look at, and
-// everything met has seen that: then bounded is true, and it is the first. It
-// stands for all that is older.
-func (v Visible) walk() (events []event, bounded bool) {
+// walked is what a walk met.
+type walked struct {
+	// events are parents before children; none is of what the state has.
+	events []event
+	// bounded: the first of events stands for all that is older.
+	bounded bool
+	// joint is how many of events are one that is open, as the last of them, and
+	// what it has seen: all others have seen it. It is 0 if there is none.
+	joint int
+	// passed: between joint and the end there was another revision at which the
+	// walk would have ended by itself.
+	passed bool
+	// state is that of top, which all events have seen; nil if there is none.
+	state *State
+	top   event
+}
+
+// end is where a walk ends: by itself, or, for a part of what another walk has
+// met, where that one did.
+type end struct {
+	given  bool
+	ground RevisionID // zero if everything is looked at
+	whole  bool       // no state takes the place of anything
+}
+
+// walk returns the heads and what is behind them. It goes back until one
+// complete revision is all that is left to look at, and everything met has seen
+// that: it is the first event, and stands for all that is older. Where that one
+// revision is open, and its state is known, the state takes the place of all
+// that is behind it.
+func (v *Visible) walk(heads []event, at end) (w walked) {
 	met := make(map[RevisionID]bool)
 	var waiting frontier
-	push := func(r Revision, head bool) {
-		met[r.ID] = true
-		heap.Push(&waiting, event{Revision: r, head: head})
-	}
-	for _, h := range v.Heads {
+	for _, h := range heads {
 		if !met[h.ID] {
+			met[h.ID] = true
 			r := v.History.Revision(h.ID)
-			r.Write = h
-			push(r, true)
+			r.Write = h.Write
+			heap.Push(&waiting, event{Revision: r, head: true, placed: h.placed})
 		}
 	}
+	joint := -1
 	for begun := false; len(waiting) > 0; {
-		if len(waiting) == 1 && !begun && !waiting[0].Open {
-			events, bounded = append(events, waiting[0]), true
-			break
+		if len(waiting) == 1 && !begun {
+			one := &waiting[0]
+			stop := !one.Open && (!at.given || one.ID == at.ground)
+			if w.state = v.stateOf(one, at); stop || w.state != nil {
+				w.top, w.bounded = *one, stop
+				break
+			}
+			w.passed = w.passed || !one.Open
+			if joint < 0 && one.Open {
+				joint, w.passed = len(w.events), false
+			}
 		}
 		e := heap.Pop(&waiting).(event)
-		events = append(events, e)
+		w.events = append(w.events, e)
 		begun = begun || len(e.Parents) == 0 // it has seen nothing, and so not what is left
 		for _, p := range e.Parents {
 			if !met[p] {
+				met[p] = true
 				r := v.History.Revision(p)
 				r.ID = p
-				push(r, false)
+				heap.Push(&waiting, event{Revision: r})
 			}
 		}
 	}
-	slices.Reverse(events)
-	return events, bounded
+	if w.bounded {
+		w.events = append(w.events, w.top)
+	}
+	if joint >= 0 {
+		w.joint = len(w.events) - joint
+	}
+	slices.Reverse(w.events)
+	return w
+}
+
+// stateOf returns what is remembered of an open event, if that ends where the
+// walk is to end.
+func (v *Visible) stateOf(e *event, at end) *State {
+	if v.Memory == nil || !e.Open || at.whole {
+		return nil
+	}
+	s := v.Memory.State(e.ID)
+	if s == nil || (at.given && s.ground != at.ground) {
+		return nil
+	}
+	return s
 }
 
 // frontier is a heap, the highest Order on top.
@@ -117,12 +170,17 @@ func (f *frontier) Pop() any {
 	return e
 }
 
-// draw puts the events, parents before children, on lines. It costs one vector
-// of all lines for each event that does not simply go on with its only parent.
-func draw(events []event) {
-	index := make(map[RevisionID]int, len(events))
-	var ends []int32 // the last pos of each line
-	for i := range events {
+// draw puts the events from the one at first on, parents before children, on
+// lines. Those before it are on lines already, of which ends are the last
+// positions; of them only the last is a parent. It returns the ends of all lines.
+// It costs one vector of all lines for each event that does not simply go on with
+// its only parent.
+func draw(events []event, first int, ends []int32) []int32 {
+	index := make(map[RevisionID]int, len(events)-first+1)
+	if first > 0 {
+		index[events[first-1].ID] = first - 1
+	}
+	for i := first; i < len(events); i++ {
 		e := &events[i]
 		e.line = -1
 		var parents []*event
@@ -149,6 +207,7 @@ func draw(events []event) {
 		ends[e.line] = e.pos
 		index[e.ID] = i
 	}
+	return ends
 }
 
 // reach is how far e reaches on each line, itself included.
@@ -184,11 +243,19 @@ func union(a, b reach) reach {
 
 func (r reach) has(e *event) bool { return int(e.line) < len(r) && e.pos <= r[e.line] }
 
-// size returns how many events r has.
-func (r reach) size() int {
-	n := 0
-	for _, pos := range r {
-		n += int(pos)
+// equal reports whether both hold the same.
+func (r reach) equal(o reach) bool {
+	for i := range max(len(r), len(o)) {
+		if r.to(i) != o.to(i) {
+			return false
+		}
 	}
-	return n
+	return true
+}
+
+func (r reach) to(line int) int32 {
+	if line < len(r) {
+		return r[line]
+	}
+	return 0
 }

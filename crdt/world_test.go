@@ -23,7 +23,15 @@ type world struct {
 	all    oracle.Cut
 	values map[crdt.RevisionID]string
 	forks  []crdt.ForkID // of a random history
+	memory memory        // of all nodes
 }
+
+// memory is a crdt.Memory that forgets nothing.
+type memory map[crdt.RevisionID]*crdt.State
+
+func (m memory) State(id crdt.RevisionID) *crdt.State { return m[id] }
+
+func (m memory) Keep(id crdt.RevisionID, s *crdt.State) { m[id] = s }
 
 // fataler is what *testing.T and *rapid.T share.
 type fataler interface {
@@ -34,7 +42,7 @@ type fataler interface {
 func newWorld(t fataler) *world {
 	return &world{
 		t: t, oracle: oracle.New(), all: make(oracle.Cut),
-		values: make(map[crdt.RevisionID]string),
+		values: make(map[crdt.RevisionID]string), memory: make(memory),
 	}
 }
 
@@ -145,6 +153,12 @@ func (n *node) view(f crdt.ForkID) crdt.View {
 	slices.Reverse(in.Heads)
 	if other := in.View(); !reflect.DeepEqual(got, other) {
 		n.t.Fatalf("fork %v, heads in another order and numbers of another node\n got %+v\nwant %+v", f, other, got)
+	}
+	for range 2 {
+		in.Memory = n.memory
+		if other := in.View(); !reflect.DeepEqual(got, other) {
+			n.t.Fatalf("fork %v, by what is remembered\n got %+v\nwant %+v", f, other, got)
+		}
 	}
 	if got.Exists() && !slices.ContainsFunc(in.Heads, func(h crdt.Write) bool { return h.ID == got.Served }) {
 		n.t.Fatalf("%v is served, and no head", got.Served)

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,16 +11,17 @@ import (
 	"crush/rpc"
 )
 
-// finder finds the base of a conflict on a fork; ok is false if there is none.
-type finder func(f dag.Fork, e *dag.Entry, c *crdt.Conflict, m *documentMemory) (base dag.Change, ok bool, err error)
-
 // documentMemory keeps what was read of documents, while the conflicts of a key
 // are described one by one: there can be as many as the document has fields.
 type documentMemory struct {
 	r        *Replica
+	from     reader
+	changes  map[dag.RevisionID]*dag.Change
 	payloads map[dag.RevisionID]payloadRead
 	written  map[dag.RevisionID]*crdt.Document
 	paths    map[dag.RevisionID][]crdt.Path
+	lineages map[string]*lineage
+	looks    int // for bases
 }
 
 type payloadRead struct {
@@ -30,7 +30,24 @@ type payloadRead struct {
 }
 
 func (r *Replica) documentMemory() *documentMemory {
-	return &documentMemory{r, map[dag.RevisionID]payloadRead{}, map[dag.RevisionID]*crdt.Document{}, map[dag.RevisionID][]crdt.Path{}}
+	return &documentMemory{
+		r: r, changes: map[dag.RevisionID]*dag.Change{}, payloads: map[dag.RevisionID]payloadRead{}, written: map[dag.RevisionID]*crdt.Document{},
+		paths: map[dag.RevisionID][]crdt.Path{}, lineages: map[string]*lineage{},
+	}
+}
+
+// change is a revision of a key.
+func (m *documentMemory) change(key string, id dag.RevisionID) (*dag.Change, error) {
+	c, ok := m.changes[id]
+	if !ok {
+		found, err := m.from.change(key, id)
+		if err != nil {
+			return nil, err
+		}
+		c = &found
+		m.changes[id] = c
+	}
+	return c, nil
 }
 
 // payload is that of a revision.
@@ -61,28 +78,26 @@ func (r *Replica) conflicts(f dag.Fork, k *sight, find finder) ([]rpc.Conflict, 
 		return nil, nil
 	}
 	e := k.Entry
-	var err error
-	var changes []dag.Change
-	heads := make(map[dag.RevisionID]int, len(e.Heads))
+	m := r.documentMemory()
+	m.from = k.from
+	defer m.stop()
 	if _, applied := k.from.(graphReader); applied {
-		if changes, err = r.graph.HeadChanges(e); err != nil {
+		heads, err := r.graph.HeadChanges(e)
+		if err != nil {
 			return nil, outward(err)
 		}
-		for i := range e.Heads {
-			heads[e.Heads[i].ID] = i
+		for i := range heads {
+			m.changes[heads[i].ID] = &heads[i]
 		}
 	}
 	var out []rpc.Conflict
-	m := r.documentMemory()
 	for i := range k.Conflicts {
 		c := &k.Conflicts[i]
 		d := rpc.Conflict{Key: e.Key, Fork: f.Name, ID: c.ID, State: c.State, Path: c.Path.String(), Kind: string(c.Kind)}
 		for j := range c.Sides {
 			s := &c.Sides[j]
-			change := new(dag.Change)
-			if h, ok := heads[dag.RevisionID(s.Revision)]; ok {
-				change = &changes[h]
-			} else if *change, err = k.from.change(e.Key, dag.RevisionID(s.Revision)); err != nil {
+			change, err := m.change(e.Key, dag.RevisionID(s.Revision))
+			if err != nil {
 				return nil, outward(err)
 			}
 			side, err := m.side(f, change, c.Path, s)
@@ -206,99 +221,4 @@ func (r *Replica) proposed(f dag.Fork, s *sight, c *crdt.Conflict, find finder) 
 		return choice{}, failure(rpc.CodeConflict, "there is no proposal for %q%s: %s; take a side, or give the value", s.Key, at(c.Path), err)
 	}
 	return choice{content: content{kind: crdt.Text, value: text}}, nil
-}
-
-// baseSteps bounds how many revisions are looked at to find a base, which is
-// only shown, and baseSides of how many sides at most.
-const (
-	baseSteps = 1000
-	baseSides = 256
-)
-
-// onBoth finds the base of a conflict that a merge would make: the newest
-// revision that both forks show.
-func (r *Replica) onBoth(src dag.Fork) finder {
-	return func(dst dag.Fork, e *dag.Entry, conflict *crdt.Conflict, m *documentMemory) (dag.Change, bool, error) {
-		n := 0
-		for c, err := range r.graph.History(context.Background(), src.ID, e.Key, dag.HistoryCursor{}) {
-			if n++; err != nil || n > baseSteps {
-				return dag.Change{}, false, err
-			}
-			ok, err := r.graph.Visible(dst.ID, &c)
-			if ok && err == nil {
-				ok, err = m.wroteAt(&c, conflict.Path)
-			}
-			if ok || err != nil {
-				return c, ok, err
-			}
-		}
-		return dag.Change{}, false, nil
-	}
-}
-
-// wroteAt reports whether a revision changed what stands at a path: of a
-// document another may have done so, and this one has only what its author saw.
-func (m *documentMemory) wroteAt(c *dag.Change, path crdt.Path) (bool, error) {
-	if path == crdt.Root || c.Revision.Deleted || !isDocument(crdt.Kind(c.Revision.Kind)) {
-		return true, nil
-	}
-	paths, ok := m.paths[c.ID]
-	if !ok {
-		payload, err := m.payload(c)
-		if err != nil && !isGone(err) {
-			return false, err
-		}
-		d, err := crdt.DecodeDocument(payload)
-		if paths = d.Paths; err != nil {
-			paths = []crdt.Path{crdt.Root} // it is read as one value, or was purged and can be the base
-		}
-		m.paths[c.ID] = paths
-	}
-	return slices.ContainsFunc(paths, func(p crdt.Path) bool { return p.Within(path) || path.Within(p) }), nil
-}
-
-// seenByAll finds the base of an open conflict: the newest revision that every
-// side has seen, of those that wrote there.
-func (r *Replica) seenByAll(f dag.Fork, e *dag.Entry, c *crdt.Conflict, m *documentMemory) (dag.Change, bool, error) {
-	if len(c.Sides) > baseSides {
-		return dag.Change{}, false, nil
-	}
-	seen := map[dag.RevisionID][]bool{} // which sides have it; of revisions still to come
-	for i, s := range c.Sides {
-		for _, id := range s.Revisions {
-			seen[dag.RevisionID(id)] = make([]bool, len(c.Sides))
-			seen[dag.RevisionID(id)][i] = true
-		}
-	}
-	n := 0
-	// A revision stands in the history behind all that have seen it.
-	for ch, err := range r.graph.History(context.Background(), f.ID, e.Key, dag.HistoryCursor{}) {
-		if n++; err != nil || n > baseSteps {
-			return dag.Change{}, false, err
-		}
-		by := seen[ch.ID]
-		delete(seen, ch.ID)
-		if by == nil {
-			continue
-		}
-		if !slices.Contains(by, false) {
-			if ok, err := m.wroteAt(&ch, c.Path); ok || err != nil {
-				return ch, ok, err
-			}
-		}
-		for _, id := range ch.Revision.Parents {
-			at := seen[id]
-			if at == nil {
-				at = make([]bool, len(c.Sides))
-				seen[id] = at
-			}
-			for i, ok := range by {
-				at[i] = at[i] || ok
-			}
-		}
-		if len(seen) == 0 {
-			break
-		}
-	}
-	return dag.Change{}, false, nil
 }

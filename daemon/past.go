@@ -5,8 +5,8 @@ import (
 	"crush/dag"
 )
 
-// past looks up what is behind the heads of an entry, for the rules of crdt. It
-// keeps its first error: what was read with it is then worth nothing.
+// past looks up what is behind the heads of an entry, for the rules of crdt, and
+// in what the replica remembers of open revisions. It keeps its first error: what was read with it is then worth nothing.
 type past struct {
 	r     *Replica
 	from  reader
@@ -15,6 +15,7 @@ type past struct {
 	// source is what Source has returned: the view of a source can want that of
 	// its own source, so that asking twice at each fork would double the work.
 	source *crdt.View
+	purges int // that the graph had when looking began
 	err    error
 }
 

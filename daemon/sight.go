@@ -75,8 +75,8 @@ func (r *Replica) lookBy(from reader, e *dag.Entry) (*sight, error) {
 	if !e.Contested() {
 		return &sight{e, v.View(), r, from}, nil
 	}
-	behind := &past{r: r, from: from, e: e, known: map[crdt.RevisionID]*dag.Change{}}
-	v.History = behind
+	behind := &past{r: r, from: from, e: e, known: map[crdt.RevisionID]*dag.Change{}, purges: r.graph.Purges()}
+	v.History, v.Memory = behind, behind
 	behind.rankByOrigin(&v)
 	s := &sight{e, v.View(), r, from}
 	if s.Opaque && slices.ContainsFunc(e.Heads, func(h dag.Head) bool { return r.graph.PurgedHead(e.Key, &h) }) {

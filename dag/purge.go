@@ -159,6 +159,10 @@ func (g *Graph) Purged(c *Change) (p Purge, ok bool) {
 	return e.what, true
 }
 
+// Purges counts the purges that are applied. What was computed from payloads
+// when there were fewer can hold what is gone.
+func (g *Graph) Purges() int { return g.moment.Load().purges.count }
+
 // PurgedHead reports whether the payload of a head of a key was purged.
 func (g *Graph) PurgedHead(key string, h *Head) bool {
 	return !h.Deleted && g.moment.Load().purges.of(key, h.ID, h.loc) != nil

@@ -217,7 +217,10 @@ func (s *scene) conflict(fork crdt.ForkID, key string, at crdt.Path, live []mark
 			carried[r.ID] = r
 		}
 		for _, add := range of.counted {
-			carried[add.ID] = add.Revision
+			// One that another has seen counts with it.
+			if !slices.ContainsFunc(of.counted, func(other entry) bool { return s.hasSeen(other.Revision, add.Revision) }) {
+				carried[add.ID] = add.Revision
+			}
 		}
 		c.Sides = append(c.Sides, v)
 	}
