@@ -391,7 +391,7 @@ func (r *replaying) compareRest(have Reader) error {
 		return err
 	}
 	return have.Iterate(prefixRange([]byte{tagMeta}), func(k, v []byte) bool {
-		for _, meta := range [][]byte{keyFormat, keyState, keyClean, keyJoin, keyContested} {
+		for _, meta := range [][]byte{keyFormat, keyState, keyClean, keyJoin, keyContested, keyWorn} {
 			if bytes.Equal(k, meta) {
 				return true
 			}

@@ -302,7 +302,8 @@
 //	h fork key            heads, count
 //	i line                chain, author
 //	l lsn                 the block that arrived as this
-//	m name                format, state, mark of a clean stop; contested keys, a cache
+//	m name                format, state, mark of a clean stop; contested keys, a
+//	                      cache; where purges wrote and nothing was compacted yet
 //	n fork lsn            a block that wrote on the fork
 //	p lsn index           a purge, and whether all that it covers has gone
 //	r fork key 0 line ~seq ~index   history, newest first

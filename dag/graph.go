@@ -149,6 +149,9 @@ func (g *Graph) load(ctx context.Context) error {
 		return err
 	}
 	g.moment.Store(&loaded)
+	if err := g.loadWorn(); err != nil {
+		return err
+	}
 	for _, e := range pending {
 		if err := g.dropPurged(e); err != nil {
 			return err

@@ -28,6 +28,7 @@ var (
 	keyClean  = []byte("mclean")  // fingerprint of a clean stop, consumed at the start
 
 	keyContested = []byte("mcontested") // see contested
+	keyWorn      = []byte("mworn")      // ranges that Compact has not been through; see worn
 )
 
 // formatMark is the value of keyFormat: it names the layout of the records. A

@@ -254,6 +254,83 @@ func TestPurgeInterrupted(t *testing.T) {
 	}
 }
 
+// letting is a store that notes what it was told to let go of.
+type letting struct {
+	*dagtest.Mem
+	gone []dag.Range
+	fail error
+}
+
+func (l *letting) Compact(r dag.Range) error {
+	if l.fail == nil {
+		l.gone = append(l.gone, r)
+	}
+	return l.fail
+}
+
+// has reports whether a record is among what was let go of.
+func (l *letting) has(key []byte) bool {
+	return slices.ContainsFunc(l.gone, func(r dag.Range) bool {
+		return bytes.Compare(key, r.Start) >= 0 && bytes.Compare(key, r.End) < 0
+	})
+}
+
+// again is the node after a power loss, on another such store; worn says whether
+// it is told that there is something to compact.
+func (n *node) again(t *testing.T) (l *letting, worn bool) {
+	t.Helper()
+	l = &letting{Mem: n.store.(*letting).Crash(99)}
+	n.store = l
+	if err := n.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-n.Worn():
+		worn = true
+	default:
+	}
+	n.check(t)
+	return l, worn
+}
+
+// TestPurgeNotCompacted: what the files still have of a purge after a power loss
+// is let go of after the start, until that is done; also if it fails at first,
+// and if the record of it is damaged.
+func TestPurgeNotCompacted(t *testing.T) {
+	a := newNode("a", &letting{Mem: dagtest.NewMem()})
+	if err := a.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Found(t.Context(), dag.Member{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	a.leak(t, "key", 100)
+	if _, worn := a.again(t); worn {
+		t.Error("there was no purge, and something is to be compacted")
+	}
+	before := keysOf(t, a.store, 'b')
+	payload := before[len(before)-5] // of the third of five, each a block and a payload
+	a.purge(t, "", a.history(t, "key")[2].ID)
+	head := keysOf(t, a.store, 'h')[0]
+	l, worn := a.again(t)
+	l.fail = errors.New("not now")
+	if err := a.Compact(); !worn || !errors.Is(err, l.fail) || len(l.gone) > 0 {
+		t.Errorf("told of it: %v; the store cannot: %v", worn, err)
+	}
+	l, worn = a.again(t)
+	if err := a.Compact(); !worn || err != nil || !l.has(payload) || !l.has(head) || l.has(before[0]) {
+		t.Errorf("told of it: %v; %v; let go of %v", worn, err, l.gone)
+	}
+	if l, worn = a.again(t); worn || a.Compact() != nil || len(l.gone) > 0 {
+		t.Errorf("it was done, and again let go of %v", l.gone)
+	}
+	a.purge(t, "", a.history(t, "key")[1].ID)
+	l.Set([]byte("mworn"), []byte{200, 1})
+	if l, worn = a.again(t); !worn || a.Compact() != nil || !l.has(payload) || !l.has(before[0]) || !l.has(head) {
+		t.Errorf("the record is damaged: told of it: %v; let go of %v", worn, l.gone)
+	}
+}
+
 // TestPurgeCAR: a file has the purges and not what they took, and a node that
 // takes it reads what the writer does.
 func TestPurgeCAR(t *testing.T) {
@@ -356,6 +433,12 @@ func TestPurgeOnDisk(t *testing.T) {
 			case <-a.Worn():
 			default:
 				t.Error("nothing says that the store is to let go")
+			}
+			a.reopenDisk(t, dir) // it does not come to that
+			select {
+			case <-a.Worn():
+			default:
+				t.Error("after a restart, nothing says that the store is to let go")
 			}
 			if err := a.Compact(); err != nil {
 				t.Fatal(err)

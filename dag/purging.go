@@ -17,9 +17,11 @@ type Compacting interface {
 }
 
 // worn is what a store is to let go of: ranges in which purges wrote over
-// payloads. It is safe for concurrent use; the zero value is empty.
+// payloads. A Compacting store has them in a record, from the batch on that ends
+// a purge until Compact has been through them, so that a crash in between does
+// not leave the bytes. It is safe for concurrent use; the zero value is empty.
 type worn struct {
-	compacting sync.Mutex // before mu
+	compacting sync.Mutex // before Graph.writeMu, that before mu
 	mu         sync.Mutex
 	ranges     []Range
 }
@@ -31,9 +33,10 @@ const wornMost = 64
 func (w *worn) add(targets []target, heads [][]byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	first := len(w.ranges) // the others may be compacted just now
 	for _, t := range targets {
 		from, to := blockKey(t.at.line, t.at.seq), blockKey(t.at.line, t.at.seq+1)
-		if n := len(w.ranges); len(targets) > wornMost && n > 0 && bytes.Equal(w.ranges[n-1].Start[:5], from[:5]) {
+		if n := len(w.ranges); len(targets) > wornMost && n > first && bytes.Equal(w.ranges[n-1].Start[:5], from[:5]) {
 			w.ranges[n-1].End = to
 			continue
 		}
@@ -44,12 +47,55 @@ func (w *worn) add(targets []target, heads [][]byte) {
 	}
 }
 
-func (w *worn) take() []Range {
+func (w *worn) list() []Range {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	out := w.ranges
-	w.ranges = nil
-	return out
+	return w.ranges
+}
+
+// done takes out the first n ranges, and puts what is left into a batch.
+func (w *worn) done(n int, b *Batch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ranges = w.ranges[n:]; len(w.ranges) == 0 {
+		b.Delete(keyWorn)
+		return
+	}
+	b.Put(keyWorn, encodeRanges(w.ranges))
+}
+
+// load takes over what a node left that did not come to compact it.
+func (w *worn) load(r Reader) error {
+	b, err := r.Get(keyWorn)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ranges, ok := decodeRanges(b)
+	if !ok { // then it may have been anywhere
+		ranges = []Range{prefixRange([]byte{tagBlock}), prefixRange([]byte{tagHead})}
+	}
+	w.ranges = ranges
+	return nil
+}
+
+func encodeRanges(ranges []Range) (b []byte) {
+	for _, r := range ranges {
+		for _, k := range [][]byte{r.Start, r.End} {
+			b = append(binary.AppendUvarint(b, uint64(len(k))), k...)
+		}
+	}
+	return b
+}
+
+func decodeRanges(b []byte) (ranges []Range, ok bool) {
+	r := recordReader{b: b}
+	for len(r.b) > 0 {
+		ranges = append(ranges, Range{Start: bytes.Clone(r.bytes(r.num())), End: bytes.Clone(r.bytes(r.num()))})
+	}
+	return ranges, !r.bad
 }
 
 // Worn receives when a purge has taken payloads of which the store may still
@@ -58,8 +104,8 @@ func (g *Graph) Worn() <-chan struct{} { return g.wearing }
 
 // Compact makes the store let go of the bytes that purges took so far, if it is
 // Compacting. It rewrites the files that hold them, and holds no lock that
-// others need. A node that stops before has them until the store rewrites the
-// files by itself.
+// others need while it does. What it could not do, or had not done when the node
+// stopped, is left to the next call: after a start Worn receives at once.
 func (g *Graph) Compact() error {
 	store, ok := g.store.(Compacting)
 	if !ok {
@@ -67,12 +113,46 @@ func (g *Graph) Compact() error {
 	}
 	g.worn.compacting.Lock()
 	defer g.worn.compacting.Unlock()
-	for _, r := range g.worn.take() {
+	ranges := g.worn.list()
+	for _, r := range ranges {
 		if err := store.Compact(r); err != nil {
 			return err
 		}
 	}
+	if len(ranges) == 0 {
+		return nil
+	}
+	g.writeMu.Lock()
+	defer g.writeMu.Unlock()
+	if g.failed != nil {
+		return g.failed
+	}
+	var b Batch
+	g.worn.done(len(ranges), &b)
+	if err := g.store.Write(&b, !g.unsynced); err != nil {
+		return g.fail(err)
+	}
 	return nil
+}
+
+// wear tells who compacts that there is something to do.
+func (g *Graph) wear() {
+	select {
+	case g.wearing <- struct{}{}:
+	default:
+	}
+}
+
+// loadWorn takes over what was not compacted before the node stopped.
+func (g *Graph) loadWorn() error {
+	if _, ok := g.store.(Compacting); !ok {
+		return nil
+	}
+	err := g.worn.load(g.store)
+	if err == nil && len(g.worn.ranges) > 0 {
+		g.wear()
+	}
+	return err
 }
 
 // target is a revision whose payload is to go.
@@ -196,14 +276,14 @@ func (g *Graph) dropPurged(e *purgeEvent) error {
 	if !d.left {
 		d.batch.Put(lsnIndexKey(tagPurge, e.lsn, e.at.index), purgeDone)
 	}
+	g.worn.add(targets, d.heads)
+	if _, ok := g.store.(Compacting); ok {
+		d.batch.Put(keyWorn, encodeRanges(g.worn.list()))
+	}
 	if err := d.write(true); err != nil {
 		return err
 	}
-	g.worn.add(targets, d.heads)
-	select {
-	case g.wearing <- struct{}{}:
-	default:
-	}
+	g.wear()
 	return nil
 }
 

@@ -154,6 +154,9 @@ func FuzzRecords(f *testing.F) {
 		_, _, _ = decodeArrival(b)
 		_, _, _ = parseBlockKey(b)
 		_, _ = parseHistoryKey(b)
+		if ranges, ok := decodeRanges(b); ok && !bytes.Equal(encodeRanges(ranges), b) {
+			t.Errorf("%x are the ranges %x", b, encodeRanges(ranges))
+		}
 		_ = searchSegment(1, b, [6]byte{}, [6]byte{255}, func(findRef) {})
 	})
 }
