@@ -219,6 +219,11 @@ func (r *Replica) setting(tx *dag.Tx, on dag.ForkID, key string, value []byte, l
 	if err != nil {
 		return nil, "", err
 	}
+	if read != now {
+		if said, err := read.says(value); said || err != nil {
+			return nil, "", err // the job has nothing new to say, whatever others made of the key, or of its kind
+		}
+	}
 	d, change, err := read.change(&content{kind: kind, value: value}, dag.MarkNone)
 	if d == nil || err != nil {
 		return nil, "", err

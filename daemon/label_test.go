@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"crush/crdt"
 	"crush/dag"
 	"crush/rpc"
 )
@@ -50,5 +51,24 @@ func TestLabelReadsItsNewest(t *testing.T) {
 	c, err := a.Graph().Revision(wrote[2])
 	if err != nil || !slices.Equal(c.Revision.Parents, wrote[1:2]) {
 		t.Errorf("the third has read %v, want %v; %v", c.Revision.Parents, wrote[1:2], err)
+	}
+}
+
+// TestLabelOfAnotherKind: a job whose file is what it was says nothing, though
+// somebody has made a json of its bytes; one whose file is new writes a json, all
+// of which it has not seen.
+func TestLabelOfAnotherKind(t *testing.T) {
+	l := newLab(t, "a")
+	d := hand{l, ""}
+	d.jobApplies(`{"a":1}`)
+	d.json(`{"a":1,"b":2}`)
+	if out := d.jobApplies(`{"a":1}`); out.Unchanged != 1 {
+		t.Errorf("the same file: %+v", out)
+	}
+	d.shows(`{"a":1,"b":2}`)
+	d.jobApplies(`{"a":1,"b":3}`)
+	d.shows(`{"a":1,"b":3}; delete/edit at /: {"a":1,"b":3} > {"a":1,"b":2}`)
+	if e, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: d.key()}); err != nil || e.Kind != crdt.JSON {
+		t.Errorf("got %+v, %v", e, err)
 	}
 }

@@ -297,6 +297,16 @@ func (s *sight) holds(c *content) (bool, error) {
 	return err == nil && bytes.Equal(now.value, c.value), notGone(err)
 }
 
+// says reports whether what is read has these bytes, of whatever kind, and no
+// conflict.
+func (s *sight) says(value []byte) (bool, error) {
+	if s.Absent() || !s.settled() {
+		return false, nil
+	}
+	now, err := s.content()
+	return err == nil && bytes.Equal(now.value, value), notGone(err)
+}
+
 // lists is how the lists in a document of the key are keyed.
 func (s *sight) lists() (crdt.Lists, error) {
 	p, err := s.r.policiesBy(s.from, s.Fork)
