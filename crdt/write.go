@@ -138,11 +138,7 @@ func (c Context) touched(at Path) (settled []Path, err error) {
 // serves; payload is that of the side's Revision. All others stay open.
 func (c Context) Resolve(conflict *Conflict, s *Side, payload []byte) (Draft, error) {
 	if conflict.Path != Root {
-		old, err := c.tree()
-		if err != nil {
-			return Draft{}, err
-		}
-		return c.change(c.Kind, old, old.With(conflict.Path, s.Document), []Path{conflict.Path})
+		return c.Settle([]*Conflict{conflict}, []*Document{s.Document})
 	}
 	switch {
 	case s.Deleted:
@@ -159,6 +155,22 @@ func (c Context) Resolve(conflict *Conflict, s *Side, payload []byte) (Draft, er
 		return c.Put(Counter, s.Text, nil)
 	}
 	return c.draft(Draft{Kind: s.Kind, Payload: payload}, c.paths(), false), nil
+}
+
+// Settle returns what settles some of the conflicts below the root, each with
+// what is to stand at its path, in the same order; nil is nothing. All others stay
+// open.
+func (c Context) Settle(conflicts []*Conflict, with []*Document) (Draft, error) {
+	old, err := c.tree()
+	if err != nil {
+		return Draft{}, err
+	}
+	made := old
+	var settled []Path
+	for i, open := range conflicts {
+		made, settled = made.With(open.Path, with[i]), append(settled, open.Path)
+	}
+	return c.change(c.Kind, old, made, settled)
 }
 
 // Add returns what adds n to a counter. It settles nothing, and makes a counter

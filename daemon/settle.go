@@ -34,33 +34,15 @@ func (s *sight) settling(which []*crdt.Conflict, choose func(*crdt.Conflict) (ch
 		}
 		return s.draft(&with.content, mark)
 	}
-	x, err := s.context()
-	if err != nil {
-		return nil, err
-	}
-	if len(which) == 1 {
-		with, err := choose(which[0])
+	with := make([]*crdt.Document, len(which))
+	for i, c := range which {
+		chosen, err := choose(c)
 		if err != nil {
 			return nil, err
 		}
-		return s.drafted(s.parents(), mark, func(x crdt.Context) (crdt.Draft, error) {
-			side := crdt.Side{Document: with.document}
-			return x.Resolve(which[0], &side, nil)
-		})
+		with[i] = chosen.document
 	}
-	tree := x.Tree()
-	for _, c := range which {
-		with, err := choose(c)
-		if err != nil {
-			return nil, err
-		}
-		tree = tree.With(c.Path, with.document)
-	}
-	text, err := tree.Render(s.Kind, crdt.TextOf(s.Kind, x.Payload))
-	if err != nil {
-		return nil, err
-	}
-	return s.draft(&content{kind: s.Kind, value: text}, mark)
+	return s.drafted(s.parents(), mark, func(x crdt.Context) (crdt.Draft, error) { return x.Settle(which, with) })
 }
 
 // all are the conflicts of the key.

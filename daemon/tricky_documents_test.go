@@ -472,3 +472,34 @@ func TestServedFailAt(t *testing.T) {
 		}
 	}
 }
+
+// TestSettlingSome: settling some conflicts of a key at once leaves the others
+// open, and a choice that makes no document is refused in one line.
+func TestSettlingSome(t *testing.T) {
+	l := newLab(t, "a")
+	l.keyed("", "/l", "map(n)")
+	d, s := hand{l, ""}, hand{l, "s"}
+	d.json(`{"l":[{"n":"x","v":1},{"n":"y"}],"o":{"a":1,"b":1},"z":1}`)
+	l.fork("s", "")
+	for _, h := range []hand{d, s} {
+		to := map[string]string{"": "2", "s": "3"}[h.on]
+		h.edit("/o/a", to)
+		h.edit("/o/b", to)
+		h.edit("/z", to)
+	}
+	d.unset("/l/[x]")
+	s.edit("/l/[x]/v", "2")
+	resolve := func(l crdt.Path, value string) rpc.Resolution {
+		text := []byte(value)
+		return rpc.Resolution{Key: "k", Path: l, Value: &text}
+	}
+	_, err := l.Merge(t.Context(), rpc.MergeRequest{Source: "s", Into: "default", Resolve: []rpc.Resolution{
+		resolve("/o/a", "1"), resolve("/o/b", "1"), resolve("/z", "1"), resolve("/l/[x]", `{"n":"y"}`),
+	}})
+	if rpc.CodeOf(err) != rpc.CodeInvalid || !strings.Contains(err.Error(), `"k" would be no document`) {
+		t.Errorf("an element of another identity: %v", err)
+	}
+	l.merge("s", "default", rpc.OnConflictKeep)
+	d.settle(rpc.ResolveRequest{Path: "/o", Take: "s"})
+	d.shows(`{"l":[{"n":"y"}],"o":{"a":3,"b":3},"z":2}; delete/edit at /l/[x]: DEL > {"n":"x","v":2}; value at /z: 2 > 3`)
+}
