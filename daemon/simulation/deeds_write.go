@@ -321,7 +321,7 @@ func read(ctx context.Context, t *turn) error {
 		return err
 	}
 	t.made.token, t.made.of, t.made.heads = got.Token, at, t.see(at)
-	return t.sameEntry(&got, t.see(at))
+	return t.sameEntry(&got, t.see(at), false)
 }
 
 // apply writes several keys as one change: Value has them as key:value, and
