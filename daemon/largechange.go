@@ -45,13 +45,22 @@ func (c *largeChange) plan(ctx context.Context, r *Replica) ([]rpc.MergedKey, er
 	done := []rpc.MergedKey{}
 	_, err := r.commitNote(ctx, dag.Note{}, func(tx *dag.Tx) error {
 		done = []rpc.MergedKey{}
+		if err := c.begin(tx, c.fork.ID); err != nil {
+			return err
+		}
 		for _, key := range c.keys {
 			d, change, err := c.draft(tx, c.fork.ID, key)
 			if err != nil {
 				return err
 			}
-			if d != nil {
-				done = append(done, rpc.MergedKey{Key: key, Change: change})
+			if d == nil {
+				continue
+			}
+			done = append(done, rpc.MergedKey{Key: key, Change: change})
+			if key == rpc.PolicyKey { // what it says decides how the keys after it are read
+				if err := tx.Put(*d); err != nil {
+					return err
+				}
 			}
 		}
 		return errPlanned
