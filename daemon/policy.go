@@ -25,6 +25,8 @@ type policies struct {
 	torn []string
 	all  bool
 	by   []dag.RevisionID // the heads of the key that says so
+	// purges is how many there were when the key was read.
+	purges int
 }
 
 // noPolicies is a fork without any.
@@ -160,10 +162,10 @@ type policyMemo struct {
 // policyMemoMax is how many forks are remembered.
 const policyMemoMax = 256
 
-func (m *policyMemo) get(fork dag.ForkID, heads []dag.RevisionID) *policies {
+func (m *policyMemo) get(fork dag.ForkID, heads []dag.RevisionID, purges int) *policies {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := m.by[fork]; p != nil && slices.Equal(p.by, heads) {
+	if p := m.by[fork]; p != nil && p.purges == purges && slices.Equal(p.by, heads) {
 		return p
 	}
 	return nil
@@ -192,8 +194,8 @@ func (r *Replica) policiesOf(from reader, e *dag.Entry) (*policies, error) {
 	if len(e.Heads) == 0 {
 		return noPolicies, nil
 	}
-	heads := headIDs(e)
-	if p := r.memo.get(e.Fork, heads); p != nil {
+	heads, purges := headIDs(e), r.graph.Purges()
+	if p := r.memo.get(e.Fork, heads, purges); p != nil {
 		return p, nil
 	}
 	s, err := r.lookBy(from, e)
@@ -204,18 +206,22 @@ func (r *Replica) policiesOf(from reader, e *dag.Entry) (*policies, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.by = heads
+	p.by, p.purges = heads, purges
 	r.memo.put(e.Fork, p)
 	return p, nil
 }
 
 // readPolicies reads what a policy key says. What cannot be read, because an
-// older version or another program wrote it, counts as a conflict of all.
+// older version or another program wrote it or because it was purged, counts as
+// a conflict of all: somebody puts policies again.
 func readPolicies(s *sight) (*policies, error) {
 	if s.gone() {
 		return &policies{}, nil
 	}
 	c, err := s.content()
+	if isGone(err) {
+		return &policies{all: true}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +255,7 @@ func (r *Replica) Policies(_ context.Context, fork string) ([]rpc.Policy, error)
 	case err != nil:
 		return nil, outward(err)
 	case p.all:
-		return nil, failure(rpc.CodeConflict, "the policies of %q cannot be read: %s is in conflict as a whole, or is no json of policies", f.Name, rpc.PolicyKey)
+		return nil, failure(rpc.CodeConflict, "the policies of %q cannot be read: %s is in conflict as a whole, was purged, or is no json of policies", f.Name, rpc.PolicyKey)
 	}
 	out := slices.Clone(p.rules)
 	for _, pattern := range p.torn {

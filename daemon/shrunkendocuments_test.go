@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"slices"
 	"testing"
 
 	"crush/crdt"
@@ -43,4 +44,60 @@ func TestSameDocumentKeyedElsewhere(t *testing.T) {
 	if err != nil || len(plan.Settled) != 1 || plan.Settled[0].Change != "same" || len(plan.Overrides) > 0 {
 		t.Errorf("plan: %+v %v", plan, err)
 	}
+}
+
+// TestPlanOfPolicies: the plan of an undo that brings policies back says what the
+// undo does: keys behind them are read by what they say then.
+func TestPlanOfPolicies(t *testing.T) {
+	l := newLab(t, "a")
+	hand{l, ""}.json(`{"t":["q"]}`)
+	l.fork("f", "")
+	q := rpc.PolicyRequest{Policy: rpc.Policy{Pattern: "k", Lists: map[crdt.PathPattern]crdt.ListSchema{"/t": crdt.SetList}}, Fork: "f"}
+	if _, err := l.ChangePolicy(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	hand{l, "f"}.json(`{"t":["q"]}`)
+	l.merge("f", "default", rpc.OnConflictFail)
+	plan, err := l.Undo(t.Context(), rpc.UndoRequest{Plan: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := l.Undo(t.Context(), rpc.UndoRequest{})
+	if err != nil || !slices.Equal(plan.Changed, done.Changed) {
+		t.Errorf("it changed %v, its plan was %v; %v", done.Changed, plan.Changed, err)
+	}
+}
+
+// TestPurgeOfPolicies: policies that were purged are none, on the node that
+// purged them and on others; merges stop until somebody puts them again.
+func TestPurgeOfPolicies(t *testing.T) {
+	a, b := pair(t)
+	q := rpc.PolicyRequest{Policy: rpc.Policy{Pattern: "k", Kind: "yaml"}}
+	if _, err := a.ChangePolicy(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	a.put("", "other", "1")
+	a.fork("f", "")
+	a.put("f", "other", "2")
+	if _, err := a.Purge(t.Context(), rpc.PurgeRequest{Key: rpc.PolicyKey, Claim: rpc.Claim{Message: "leaked"}}); err != nil {
+		t.Fatal(err)
+	}
+	b.pull(a)
+	for _, l := range []*lab{a, b} {
+		if _, err := l.Put(t.Context(), rpc.PutRequest{KeyRef: rpc.KeyRef{Key: "k"}, Value: []byte("a: [")}); err != nil {
+			t.Errorf("put of bytes: %v", err)
+		}
+		if _, err := l.Policies(t.Context(), ""); rpc.CodeOf(err) != rpc.CodeConflict {
+			t.Errorf("policies: %v", err)
+		}
+		plan, err := l.Merge(t.Context(), rpc.MergeRequest{Source: "f", Into: "default", Plan: true})
+		if rpc.CodeOf(err) != rpc.CodeConflict {
+			t.Errorf("merge: %+v %v", plan, err)
+		}
+	}
+	if _, err := b.Put(t.Context(), rpc.PutRequest{KeyRef: rpc.KeyRef{Key: rpc.PolicyKey}, Value: []byte(`{"**":{"kind":"yaml"}}`)}); err != nil {
+		t.Fatal(err)
+	}
+	b.merge("f", "default", rpc.OnConflictFail)
+	b.serves("", "other", "2")
 }
