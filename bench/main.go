@@ -14,7 +14,8 @@
 //	go run . join      a new node gets a long history: speed, memory, what an interruption costs
 //	go run . catchup   a node that was away gets what it missed, over a line with a delay: go-ds-crdt, two daemons
 //	go run . clone     a new node, and a clone, gets a Git history: Git, two daemons
-//	go run . all       all of these in turn, each with the flags given, which all of them must have: -rounds, -dir, -report, -crush
+//	go run . all       all of these in turn, each with the flags given, which all of them must have: -rounds, -dir,
+//	                   -report, -crush; with -quick before them, at sizes that show that all of it runs
 //	go run . disk      bytes on disk a revision of configs with one changed line, by kind of record: etcd, crush's replica
 //	go run . documents what a document costs beside bytes, and with many conflicts, elements and heads: crush alone
 //
@@ -28,8 +29,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // measuring are the commands that measure, in the order of all.
@@ -76,12 +79,41 @@ func main() {
 	}
 }
 
-// all runs every command that measures, one after another. One that fails does not keep the others from running.
+// quick are the sizes at which all -quick runs the commands: too small to measure, large enough that everything in
+// them is run.
+var quick = map[string][]string{
+	"puts":      {"-length", "500ms", "-clients", "1,16"},
+	"gets":      {"-length", "500ms", "-keys", "2000", "-cold", "200"},
+	"library":   {"-length", "500ms"},
+	"heads":     {"-longest", "2000", "-times", "50"},
+	"loop":      {"-n", "20", "-turns", "3"},
+	"idle":      {"-revisions", "5000", "-keys", "500", "-settle", "1s"},
+	"forks":     {"-keys", "2000", "-deep", "16", "-forks", "50", "-heads", "2000", "-merges", "20", "-times", "20"},
+	"merge":     {"-keys", "2000", "-changed", "100"},
+	"hop":       {"-writes", "50"},
+	"pair":      {"-revisions", "2000", "-relative", "50"},
+	"join":      {"-revisions", "5000", "-keys", "500"},
+	"catchup":   {"-revisions", "50", "-long", "500"},
+	"clone":     {"-commits", "300", "-keys", "50"},
+	"disk":      {"-keys", "8", "-revisions", "40"},
+	"documents": {"-times", "20", "-conflicts", "100", "-elements", "1000", "-heads", "20"},
+}
+
+// all runs every command that measures, one after another, and says how long each took. One that fails does not keep
+// the others from running.
 func all(ctx context.Context, args []string) error {
+	small := len(args) > 0 && strings.TrimLeft(args[0], "-") == "quick"
+	if small {
+		args = args[1:]
+	}
 	var failed []error
 	for _, name := range measuring {
 		fmt.Printf("== %s\n", name)
-		err := commands[name](ctx, args)
+		began, with := time.Now(), args
+		if small {
+			with = slices.Concat(quick[name], args)
+		}
+		err := commands[name](ctx, with)
 		if errors.Is(err, flag.ErrHelp) || ctx.Err() != nil {
 			return err
 		}
@@ -89,6 +121,7 @@ func all(ctx context.Context, args []string) error {
 			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", name, err)
 			failed = append(failed, fmt.Errorf("%s: %w", name, err))
 		}
+		fmt.Printf("== %s took %.0f s\n\n", name, time.Since(began).Seconds())
 	}
 	return errors.Join(failed...)
 }
