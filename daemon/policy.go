@@ -92,7 +92,11 @@ func (p *policies) kind(key string) crdt.Kind {
 	if key == rpc.PolicyKey {
 		return crdt.JSON
 	}
-	k, err := crdt.ParseKind(p.of(key).Kind)
+	name := p.of(key).Kind
+	if name == "" {
+		return 0 // and not the error that ParseKind would write about it
+	}
+	k, err := crdt.ParseKind(name)
 	if err != nil {
 		return 0
 	}

@@ -63,8 +63,7 @@ func (r *Replica) look(e *dag.Entry) (*sight, error) { return r.lookBy(graphRead
 
 // lookBy reads an entry that a reader gave.
 func (r *Replica) lookBy(from reader, e *dag.Entry) (*sight, error) {
-	var buf [4]crdt.Write
-	v := crdt.Visible{Fork: crdt.ForkID(e.Fork), Key: e.Key, Heads: buf[:0]}
+	v := crdt.Visible{Fork: crdt.ForkID(e.Fork), Key: e.Key, Heads: make([]crdt.Write, 0, len(e.Heads))}
 	for i := range e.Heads {
 		h := &e.Heads[i]
 		v.Heads = append(v.Heads, crdt.Write{

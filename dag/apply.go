@@ -21,7 +21,7 @@ func (g *Graph) Found(ctx context.Context, self Member) (Receipt, error) {
 		return Receipt{}, errors.New("found a cluster: this node has a history already")
 	}
 	now := g.clock().UnixMilli()
-	w := g.newWorkspace(now)
+	w := g.newWorkspace(now, 0)
 	b, err := g.newBuilding(w, 0, now)
 	if err != nil {
 		return Receipt{}, err
@@ -107,7 +107,7 @@ func (g *Graph) applyParcels(in *Inflow, parcels []*parcel, later int) (Applied,
 	if g.failed != nil {
 		return Applied{}, g.failed
 	}
-	w := g.newWorkspace(g.clock().UnixMilli())
+	w := g.newWorkspace(g.clock().UnixMilli(), revisionsOf(parcels))
 	if w.state.lsn == 0 {
 		w.cluster = g.cluster
 	}
@@ -144,6 +144,13 @@ func (g *Graph) applyParcels(in *Inflow, parcels []*parcel, later int) (Applied,
 		return Applied{}, err
 	}
 	return out, nil
+}
+
+func revisionsOf(parcels []*parcel) (n int) {
+	for _, p := range parcels {
+		n += len(p.revs)
+	}
+	return n
 }
 
 // connected leaves out the blocks that follow on what is neither here nor

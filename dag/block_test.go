@@ -293,7 +293,7 @@ func TestOperationsHaveTheirNote(t *testing.T) {
 		"operations of two":        {waiters(op, op), 1},
 		"a revision after another": {waiters(op, put), 1},
 	} {
-		w := g.newWorkspace(goldenTime)
+		w := g.newWorkspace(goldenTime, 0)
 		b, err := g.newBuilding(w, g.mine, goldenTime)
 		if err != nil {
 			t.Fatal(err)

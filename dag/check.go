@@ -253,7 +253,7 @@ func (r *replaying) list() ([]stored, error) {
 
 // apply replays some blocks as one batch.
 func (r *replaying) apply(blocks []stored) error {
-	w := r.g.newWorkspace(0)
+	w := r.g.newWorkspace(0, 0)
 	for _, b := range blocks {
 		rec, p, err := loadBlock(r.src, b.loc.line, b.loc.seq)
 		if err != nil {

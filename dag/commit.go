@@ -252,7 +252,7 @@ func (g *Graph) commitBatch(group []*waiter) (n int, err error) {
 		return 0, ErrNotWriter
 	}
 	now := g.clock().UnixMilli()
-	w := g.newWorkspace(now)
+	w := g.newWorkspace(now, len(group))
 	g.takeHints(w, group)
 	line := g.mine
 	var last *building

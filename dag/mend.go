@@ -223,7 +223,7 @@ func (m *mending) putAgain(at loc, p *parcel) error {
 	if g.failed != nil {
 		return g.failed
 	}
-	w := g.newWorkspace(0)
+	w := g.newWorkspace(0, 0)
 	l, err := w.front.line(at.line)
 	if err != nil {
 		return err

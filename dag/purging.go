@@ -473,7 +473,7 @@ func (d *purging) dropOf(block loc, targets []target) error {
 // headsAgain writes the entries of a key again, whose heads have other payloads
 // at hand than before, and returns their places. g.writeMu is held.
 func (g *Graph) headsAgain(b *Batch, key string) (written [][]byte, err error) {
-	w := g.newWorkspace(0)
+	w := g.newWorkspace(0, 0)
 	others, err := readWrote(g.store, key)
 	if err != nil {
 		return nil, err

@@ -66,7 +66,7 @@ func (g *Graph) newBuilding(w *workspace, line uint32, now int64) (*building, er
 		return nil, err
 	}
 	blk := &Block{Version: blockVersion, Time: min(max(now, 0), maxTime), Salt: salt}
-	b := &building{node: g.key.ID(), w: w, p: &parcel{block: blk}, line: line, entries: map[entryKey]*Entry{}, forks: w.forks}
+	b := &building{node: g.key.ID(), w: w, p: &parcel{block: blk}, line: line, entries: make(map[entryKey]*Entry, len(w.read)), forks: w.forks}
 	if line != 0 {
 		l := w.front.lines[line]
 		blk.Chain, blk.Seq, blk.Prev = l.chain, l.next, l.tip

@@ -44,13 +44,14 @@ type pendingRevision struct {
 	rec historyRecord
 }
 
-// newWorkspace starts a batch; arrival is the local clock in unix milliseconds.
-// g.writeMu is held.
-func (g *Graph) newWorkspace(arrival int64) *workspace {
+// newWorkspace starts a batch that will change about so many keys; arrival is the
+// local clock in unix milliseconds. g.writeMu is held.
+func (g *Graph) newWorkspace(arrival int64, keys int) *workspace {
 	m := g.moment.Load()
 	w := &workspace{
 		store: g.store, front: m.front.clone(), forks: m.forks, roster: m.roster, purges: m.purges, state: m.state, cluster: m.cluster,
-		entries: map[entryKey]*Entry{}, read: map[entryKey]*Entry{}, pending: map[entryKey][]pendingRevision{},
+		entries: make(map[entryKey]*Entry, keys), read: make(map[entryKey]*Entry, keys),
+		pending: make(map[entryKey][]pendingRevision, keys),
 		blocks: map[loc]*applying{}, placed: map[BlockID]loc{}, wrote: map[string][]uint32{},
 		arrival: max(arrival, 0), earlier: g.gathered, batch: g.spare, decoded: &g.blocks,
 	}
