@@ -37,6 +37,7 @@ func TestHintQuotes(t *testing.T) {
 		long(61):      ``,
 		"":            ``,
 		"esc \x1b[0m": `; if it is a string`,
+		"no\xff":      ``, // no string of JSON holds it
 	} {
 		switch got := hintQuotes(unparsed, []byte(value), true); {
 		case !errors.Is(got, rpc.ErrUnparsed):
