@@ -14,16 +14,12 @@ const exitSkipped = 77
 
 // TestTwoNodes runs the demonstration: two daemons in two network namespaces,
 // cut off from each other, written on both sides, one killed, and together
-// again. With the history of a real repository beside this one, its last tree
-// is what is applied.
+// again. With the history of a real repository, its last tree is what is
+// applied.
 func TestTwoNodes(t *testing.T) {
 	var args []string
-	real, err := filepath.Abs("../../../shared/data/gitops-history.fe.zst")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(real); err == nil {
-		args = append(args, real)
+	if dir := os.Getenv(gitDataEnv); dir != "" {
+		args = append(args, filepath.Join(dir, "gitops-history.fe.zst"))
 	}
 	demonstrate(t, "two-nodes.sh", args...)
 }
