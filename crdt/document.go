@@ -424,48 +424,68 @@ func (d *Document) Warnings() []Warning {
 // removes that; a container that becomes empty by it becomes {} or []. Objects
 // and keyed lists that lead to p are made where they are missing, and take the
 // place of leaves. d may be nil.
-func (d *Document) With(p Path, sub *Document) *Document {
-	if sub == nil && !d.Has(p) {
-		return d
-	}
-	var root, with *node
+func (d *Document) With(p Path, sub *Document) *Document { return d.WithAll([]Part{{p, sub}}) }
+
+// Part is what is to stand at a path of a document; nil for nothing.
+type Part struct {
+	Path     Path
+	Document *Document
+}
+
+// WithAll is With for several paths, which ascend, none of them within another.
+// It costs one pass over the containers that lead to them.
+func (d *Document) WithAll(parts []Part) *Document {
+	parts = slices.DeleteFunc(slices.Clone(parts), func(p Part) bool { return p.Document == nil && !d.Has(p.Path) })
+	var root *node
 	if d != nil {
 		root = d.root
 	}
-	if sub != nil {
-		with = sub.root
+	if len(parts) == 0 {
+		return d
 	}
-	if root = root.with(p, with); root == nil {
+	if root = root.with(parts); root == nil {
 		return nil
 	}
 	return &Document{root: root}
 }
 
 // with returns nil when nothing is left. n may be nil.
-func (n *node) with(p Path, sub *node) *node {
-	if p == Root {
-		return sub
+func (n *node) with(parts []Part) *node {
+	if parts[0].Path == Root {
+		if parts[0].Document == nil {
+			return nil
+		}
+		return parts[0].Document.root
 	}
-	segment, rest := p.cut()
-	var next *node
-	var children []child
-	i := 0
-	if n != nil && !n.isLeaf() {
-		children = n.children
-		i, _ = n.search(segment)
-		next = n.find(segment)
+	var old []child
+	if n != nil {
+		old = n.children
 	}
-	made := next.with(rest, sub)
-	switch {
-	case made == nil && len(children) == 1:
+	children := make([]child, 0, len(old)+1)
+	var segment string
+	for len(parts) > 0 {
+		segment, _ = parts[0].Path.cut()
+		var below []Part
+		for len(parts) > 0 {
+			s, rest := parts[0].Path.cut()
+			if s != segment {
+				break
+			}
+			below = append(below, Part{rest, parts[0].Document})
+			parts = parts[1:]
+		}
+		i, there := slices.BinarySearchFunc(old, segment, func(c child, s string) int { return cmp.Compare(c.segment, s) })
+		children, old = append(children, old[:i]...), old[i:]
+		var next *node
+		if there {
+			next, old = old[0].node, old[1:]
+		}
+		if made := next.with(below); made != nil {
+			children = append(children, child{segment, made})
+		}
+	}
+	if children = append(children, old...); len(children) == 0 {
 		return emptyNode(isElement(segment))
-	case made == nil:
-		children = slices.Delete(slices.Clone(children), i, i+1)
-	case next == nil:
-		children = slices.Insert(slices.Clone(children), i, child{segment, made})
-	default:
-		children = slices.Clone(children)
-		children[i].node = made
 	}
 	return &node{children: children}
 }

@@ -337,3 +337,34 @@ func TestKeyedLists(t *testing.T) {
 		}
 	}
 }
+
+// TestWithAll: what is put at several paths at once is what is put there one
+// after the other.
+func TestWithAll(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d, err := crdt.ParseDocument(crdt.JSON, []byte(drawSmallText(t, 3)), fewLists.Draw(t, "lists"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parts []crdt.Part
+		want := d
+		paths := rapid.SliceOfDistinct(fewPaths, rapid.ID[crdt.Path]).Draw(t, "paths")
+		slices.SortFunc(paths, crdt.Path.Compare)
+		for _, p := range paths {
+			if len(parts) > 0 && p.Within(parts[len(parts)-1].Path) {
+				continue
+			}
+			var sub *crdt.Document
+			if rapid.Bool().Draw(t, "there") {
+				if sub, err = crdt.ParseDocument(crdt.JSON, []byte(drawSmallText(t, 1)), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			parts = append(parts, crdt.Part{Path: p, Document: sub})
+			want = want.With(p, sub)
+		}
+		if got := d.WithAll(parts); got.Sum() != want.Sum() {
+			t.Fatalf("%s with %v is %s, want %s", d.JSON(), parts, got.JSON(), want.JSON())
+		}
+	})
+}

@@ -3,6 +3,7 @@ package crdt
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -190,6 +191,22 @@ func (p Path) cut() (segment string, rest Path) {
 		return segment, Root
 	}
 	return segment, p[len(p)-len(below)-1:]
+}
+
+// CoveredBy reports whether p is within one of some paths, which ascend.
+func (p Path) CoveredBy(paths []Path) bool {
+	for {
+		if _, ok := slices.BinarySearchFunc(paths, p, Path.Compare); ok || p == Root {
+			return ok
+		}
+		p = p.Parent()
+	}
+}
+
+// Covers reports whether one of some paths, which ascend, is within p.
+func (p Path) Covers(paths []Path) bool {
+	i, _ := slices.BinarySearchFunc(paths, p, Path.Compare)
+	return i < len(paths) && paths[i].Within(p)
 }
 
 // segments returns the steps of p, none for Root.

@@ -165,12 +165,16 @@ func (c Context) Settle(conflicts []*Conflict, with []*Document) (Draft, error) 
 	if err != nil {
 		return Draft{}, err
 	}
-	made := old
-	var settled []Path
+	parts := make([]Part, len(conflicts))
 	for i, open := range conflicts {
-		made, settled = made.With(open.Path, with[i]), append(settled, open.Path)
+		parts[i] = Part{open.Path, with[i]}
 	}
-	return c.change(c.Kind, old, made, settled)
+	slices.SortFunc(parts, func(a, b Part) int { return a.Path.Compare(b.Path) })
+	var settled []Path
+	for _, p := range parts {
+		settled = append(settled, p.Path)
+	}
+	return c.change(c.Kind, old, old.WithAll(parts), settled)
 }
 
 // Add returns what adds n to a counter. It settles nothing, and makes a counter
@@ -354,13 +358,17 @@ func (c Context) PutBeside(kind Kind, value []byte, lists Lists, keep []Conflict
 		return Draft{}, err
 	}
 	paths := Diff(old, d)
+	kept := make(map[ConflictID]bool, len(keep))
+	for _, id := range keep {
+		kept[id] = true
+	}
 	var settled []Path
 	for i := range c.Conflicts {
 		open := &c.Conflicts[i]
 		switch {
-		case !slices.Contains(keep, open.ID):
+		case !kept[open.ID]:
 			settled = append(settled, open.Path)
-		case slices.ContainsFunc(paths, open.Path.Within), slices.ContainsFunc(paths, func(p Path) bool { return p.Within(open.Path) }):
+		case open.Path.CoveredBy(paths), open.Path.Covers(paths):
 			return Draft{}, &ConflictError{open.Path, open.ID}
 		}
 	}
@@ -385,7 +393,7 @@ func (c Context) change(kind Kind, old, new *Document, settled []Path) (Draft, e
 	for i := range c.Conflicts {
 		// What is removed can leave an empty object behind, above a conflict.
 		open := &c.Conflicts[i]
-		if !slices.Contains(settled, open.Path) && slices.ContainsFunc(paths, open.Path.Within) {
+		if _, ok := slices.BinarySearchFunc(settled, open.Path, Path.Compare); !ok && open.Path.CoveredBy(paths) {
 			return Draft{}, &ConflictError{open.Path, open.ID}
 		}
 	}

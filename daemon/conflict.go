@@ -152,7 +152,8 @@ func (m *documentMemory) base(c *dag.Change, path crdt.Path) (*rpc.Base, error) 
 		Deleted: rev.Deleted, Kind: crdt.Kind(rev.Kind), Revision: c.ID, Node: r.nodeName(c.Node), Author: rpc.Author(c.Note.Author),
 		Time: timeOf(rev.Time), Fork: r.forkLabel(rev.Fork),
 	}
-	value, err := r.contentOf(c)
+	payload, err := m.payload(c)
+	value := contentOfRevision(rev, payload)
 	if out.Value, out.Purged, err = r.shown(value, err); out.Purged != nil {
 		return out, nil
 	}

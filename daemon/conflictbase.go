@@ -88,17 +88,7 @@ func (m *documentMemory) wroteAt(c *dag.Change, path crdt.Path) (bool, error) {
 		}
 		m.paths[c.ID] = paths
 	}
-	i, at := slices.BinarySearchFunc(paths, path, crdt.Path.Compare)
-	if at || i < len(paths) && paths[i].Within(path) {
-		return true, nil
-	}
-	for path != crdt.Root {
-		path = path.Parent()
-		if _, at := slices.BinarySearchFunc(paths, path, crdt.Path.Compare); at {
-			return true, nil
-		}
-	}
-	return false, nil
+	return path.CoveredBy(paths) || path.Covers(paths), nil
 }
 
 // onBoth finds the base of a conflict that a merge would make: the newest

@@ -15,12 +15,12 @@ import (
 // moves by itself.
 type lab struct {
 	*Replica
-	t *testing.T
+	t testing.TB
 }
 
-func newLab(t *testing.T, name string) *lab { return newLabOf(t, name, false) }
+func newLab(t testing.TB, name string) *lab { return newLabOf(t, name, false) }
 
-func newLabOf(t *testing.T, name string, unfounded bool) *lab {
+func newLabOf(t testing.TB, name string, unfounded bool) *lab {
 	t.Helper()
 	return openLab(t, ReplicaConfig{Store: dagtest.NewMem(), Unfounded: unfounded, Key: keyNamed(name), Name: name, Now: newClock()})
 }
@@ -33,7 +33,7 @@ func newClock() func() time.Time {
 	return func() time.Time { tick++; return time.UnixMilli(1_700_000_000_000 + tick) }
 }
 
-func openLab(t *testing.T, c ReplicaConfig) *lab {
+func openLab(t testing.TB, c ReplicaConfig) *lab {
 	t.Helper()
 	r, err := OpenReplica(t.Context(), c)
 	if err != nil {
