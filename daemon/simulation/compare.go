@@ -101,16 +101,23 @@ func (w *World) withheld(cut oracle.Cut, at place) bool {
 // sameEntry compares an answer with what must be there; the value of what is
 // withheld is not.
 func (w *World) sameEntry(got *rpc.Entry, want *sight, withheld bool) error {
+	switch {
+	case got.Withheld != withheld || withheld && got.Value != nil:
+		return fmt.Errorf("is withheld: %v, with the value %.40q", got.Withheld, got.Value)
+	case !withheld && !want.holds(got.Kind, got.Value):
+		return fmt.Errorf("serves %.40q of revision %s", got.Value, got.Revision.Short())
+	}
+	return w.sameHeads(got, want)
+}
+
+// sameHeads compares all but the value.
+func (w *World) sameHeads(got *rpc.Entry, want *sight) error {
 	v := &want.view
 	switch {
 	case !slices.Equal(revisionIDs(got.Heads), want.headIDs()):
 		return fmt.Errorf("heads %v", got.Heads)
 	case got.Revision != dag.RevisionID(v.Served):
 		return fmt.Errorf("serves revision %s, want %s", got.Revision.Short(), dag.RevisionID(v.Served).Short())
-	case got.Withheld != withheld || withheld && got.Value != nil:
-		return fmt.Errorf("is withheld: %v, with the value %.40q", got.Withheld, got.Value)
-	case !withheld && !want.holds(got.Kind, got.Value):
-		return fmt.Errorf("serves %.40q", got.Value)
 	case got.Deleted != v.Absent():
 		return fmt.Errorf("deleted is %v", got.Deleted)
 	case got.Kind != v.Kind:
@@ -139,7 +146,7 @@ func (w *World) sameConflict(got *rpc.Conflict, want open, common map[crdt.Revis
 		g := &got.Sides[i]
 		id := dag.RevisionID(s.Revision)
 		if g.Letter != s.Letter || g.Revision != id || g.Deleted != s.Deleted || g.Served != (s.Rank == 0) || !want.isOf(i, g) ||
-			!want.holds(i, g) || g.Node != w.writer(id) {
+			g.Purged == nil && !want.holds(i, g) || g.Purged != nil && !w.mirror.purged[id] || g.Node != w.writer(id) {
 			return fmt.Errorf("side %s: %+v, want %s of %s by %s, deleted %v, rank %d, %v",
 				s.Letter, *g, id.Short(), s.Kind, w.writer(id), s.Deleted, s.Rank, want.sides[i])
 		}

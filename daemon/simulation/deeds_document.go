@@ -366,7 +366,8 @@ func settle(ctx context.Context, t *turn) error {
 		part, gone = was.reading.Sides[i][j], was.view.Conflicts[i].Sides[j].Deleted
 	case t.s.Value != "":
 		value := textOf(t.s.Value)
-		q.Value, part = &value, leavesOf(t.mirror.policy(t.n.has, at.fork, at.key).lists, was.view.Kind, value, path)
+		p := t.mirror.policy(t.n.has, at.fork, at.key)
+		q.Value, part = &value, leavesOf(p.lists, p.kindFor(at.key, was, 0), value, path)
 	default:
 		q.Delete, gone = true, true
 	}

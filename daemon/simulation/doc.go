@@ -24,7 +24,8 @@
 //     histories, lists, differences of forks, names, reads at old blocks.
 //   - [Explore] makes up a history, which the seed decides, and [World.Finish]
 //     ends it: everything is delivered everywhere, nodes are compared with the
-//     mirror and with one another, stores are checked and built again.
+//     mirror and with one another, stores are checked and built again, and at
+//     times a key or a revision is purged, which leaves all but the value.
 //   - [History.Shrink] leaves out of a history that fails all that the failure
 //     does not need.
 //

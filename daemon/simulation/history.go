@@ -174,6 +174,11 @@ func (w *World) Finish(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if r.IntN(3) == 0 {
+		if err := w.purge(ctx, r); err != nil {
+			return err
+		}
+	}
 	return w.Close()
 }
 

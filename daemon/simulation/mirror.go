@@ -31,6 +31,7 @@ type Mirror struct {
 	joined    []oracle.Block                   // blocks with contributions
 	seen      map[string]*sight
 	policies  map[*sight]map[string]policy // by policy key, and key
+	purged    map[dag.RevisionID]bool      // whose values are gone
 }
 
 // sight is what a read of a key on a fork must find.
@@ -53,7 +54,7 @@ func newMirror() *Mirror {
 		home: map[dag.RevisionID]*block{}, chains: map[dag.ChainID]dag.NodeID{}, lines: map[dag.ForkID][]*block{},
 		labels: map[dag.ForkID]string{dag.DefaultFork(): dag.DefaultForkName}, order: []dag.ForkID{dag.DefaultFork()},
 		voids: map[dag.BlockID]int{}, wrote: map[string][]oracle.Block{}, seen: map[string]*sight{},
-		policies: map[*sight]map[string]policy{},
+		policies: map[*sight]map[string]policy{}, purged: map[dag.RevisionID]bool{},
 	}
 }
 
