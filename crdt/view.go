@@ -106,6 +106,9 @@ type View struct {
 	// otherwise; see Bytes.
 	Document *Document
 	Text     []byte
+	// Author is the revision whose payload Text is, where one is served that
+	// others have written beside; zero otherwise.
+	Author RevisionID
 
 	// whole: Served has just that Document, spelled in one of its ways.
 	whole bool
@@ -267,7 +270,7 @@ func (g *stage) pick(view *View, what *served, first *side) {
 	switch {
 	case what.class == registerClass && !bestFit.whole:
 		// Someone who had read it wrote beside it, and not over it.
-		view.Kind = what.author.Kind
+		view.Kind, view.Author = what.author.Kind, what.author.ID
 		view.Text = append([]byte{}, g.visible.History.Revision(what.author.ID).Payload...)
 	case what.class == documentClass && (best.Deleted || best.Kind.class() != documentClass):
 		view.Kind = JSON

@@ -101,3 +101,31 @@ func TestPurgeOfPolicies(t *testing.T) {
 	b.merge("f", "default", rpc.OnConflictFail)
 	b.serves("", "other", "2")
 }
+
+// TestPurgeBehindHeads: where what two wrote at once stands on a value that was
+// purged, and that value is what a fork serves, a read says so, and the key can
+// be put again.
+func TestPurgeBehindHeads(t *testing.T) {
+	l := newLab(t, "a")
+	hand{l, ""}.json(`{"a":1,"b":1}`)
+	rev := l.newest("k")
+	for _, fork := range []string{"red", "green"} {
+		l.fork(fork, "")
+	}
+	hand{l, ""}.edit("/a", "2")
+	hand{l, "red"}.edit("/b", "2")
+	l.merge("red", "green", rpc.OnConflictFail)
+	l.merge("default", "green", rpc.OnConflictFail)
+	if _, err := l.Purge(t.Context(), rpc.PurgeRequest{Revision: rpc.Ref(rev), Claim: rpc.Claim{Message: "leaked"}}); err != nil {
+		t.Fatal(err)
+	}
+	key := rpc.KeyRef{Fork: "green", Key: "k"}
+	if e, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: key}); rpc.CodeOf(err) != rpc.CodePurged {
+		t.Errorf("get: %+v %v", e, err)
+	}
+	w, err := l.Put(t.Context(), rpc.PutRequest{KeyRef: key, Value: []byte(`{"z":1}`), Kind: crdt.JSON})
+	if err != nil || w.Conflict || len(w.Heads) != 1 {
+		t.Errorf("put: %+v %v", w, err)
+	}
+	l.serves("green", "k", `{"z":1}`)
+}

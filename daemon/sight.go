@@ -78,11 +78,30 @@ func (r *Replica) lookBy(from reader, e *dag.Entry) (*sight, error) {
 	v.History, v.Memory = behind, behind
 	behind.rankByOrigin(&v)
 	s := &sight{e, v.View(), r, from}
-	if s.Opaque && slices.ContainsFunc(e.Heads, func(h dag.Head) bool { return r.graph.PurgedHead(e.Key, &h) }) {
+	if s.Opaque && s.purgedIn() {
 		// What was purged is not understood, and need not be.
 		s.Opaque = slices.ContainsFunc(e.Heads, func(h dag.Head) bool { return !h.Deleted && !crdt.Kind(h.Kind).Known() })
 	}
 	return s, behind.err
+}
+
+// purgedIn reports whether a head, or a revision that a conflict is made of, was
+// purged.
+func (s *sight) purgedIn() bool {
+	if slices.ContainsFunc(s.Heads, func(h dag.Head) bool { return s.r.graph.PurgedHead(s.Key, &h) }) {
+		return true
+	}
+	for i := range s.Conflicts {
+		for _, side := range s.Conflicts[i].Sides {
+			if slices.ContainsFunc(side.Revisions, func(id crdt.RevisionID) bool {
+				c, err := s.from.change(s.Key, dag.RevisionID(id))
+				return err == nil && s.r.purgedBy(&c) != nil
+			}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // lookAt reads a key as it is now.
@@ -197,6 +216,13 @@ func (s *sight) context() (crdt.Context, error) {
 	}
 	var err error
 	c.Payload, err = s.from.payload(h)
+	if err == nil && !s.Author.IsZero() { // what is served stands behind the heads, and can be gone
+		var behind dag.Change
+		if behind, err = s.from.change(s.Key, dag.RevisionID(s.Author)); err == nil {
+			of := s.from.head(&behind)
+			_, err = s.from.payload(&of)
+		}
+	}
 	return c, err
 }
 
