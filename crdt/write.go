@@ -1,6 +1,7 @@
 package crdt
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -291,6 +292,9 @@ func (c Context) elements() ([]string, error) {
 // order.
 func parseElements(text []byte) ([]string, error) {
 	v, err := parseJSON(string(text))
+	if syntax, ok := errors.AsType[*SyntaxError](err); ok {
+		syntax.Kind = Set
+	}
 	if err != nil {
 		return nil, err
 	}

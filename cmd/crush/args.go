@@ -53,8 +53,8 @@ func exclusive(cmd *cobra.Command, groups ...[]string) {
 // there: --if-match "$TOKEN" with a variable that is not set must not become an
 // unconditional write.
 var neverEmpty = []string{
-	"addr", "after", "apply", "at", "base", "config", "cursor-file", "data", "expect", "file", "fork", "from", "git-stream", "if-match", "import-as", "into",
-	"on-conflict", "path", "ref", "rev", "since", "socket", "state", "take", "to", "type", "wait",
+	"addr", "after", "apply", "as", "at", "base", "config", "cursor-file", "data", "expect", "file", "fork", "from", "git-stream", "if-match", "import-as", "into",
+	"on-conflict", "path", "ref", "rev", "served", "since", "socket", "state", "take", "to", "type", "wait",
 }
 
 func refuseEmpty(cmd *cobra.Command) error {

@@ -65,7 +65,7 @@ func place(key, path string) string {
 func hintQuotes(err error, value []byte, typed bool) error {
 	const most = 60
 	word := string(value)
-	if !errors.Is(err, rpc.ErrUnparsed) || len(word) > most || word == "" || !utf8.ValidString(word) || strings.ContainsAny(word, "\n\"") || strings.ContainsAny(word[:1], "{[") {
+	if !errors.Is(err, rpc.ErrUnparsed) || strings.Contains(err.Error(), ": read counter: ") || strings.Contains(err.Error(), ": read set: ") || len(word) > most || word == "" || !utf8.ValidString(word) || strings.ContainsAny(word, "\n\"") || strings.ContainsAny(word[:1], "{[") {
 		return err
 	}
 	quoted, bad := json.Marshal(word)
