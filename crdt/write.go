@@ -27,6 +27,8 @@ type Draft struct {
 	Open bool
 	// Settled are the paths of the conflicts that writing this settles.
 	Settled []Path
+	// Warnings are those of a document that is put as a whole.
+	Warnings []Warning
 	// Empty: the context has just that already, and no conflict would be
 	// settled, so there is nothing to write. A text that is put says that only
 	// if it is the served one, byte for byte: a document in which comments or
@@ -69,7 +71,9 @@ func (c Context) Put(kind Kind, value []byte, lists Lists) (Draft, error) {
 		if err != nil {
 			return Draft{}, err
 		}
-		return c.putDocument(kind, d, value)
+		draft, err := c.putDocument(kind, d, value)
+		draft.Warnings = d.Warnings()
+		return draft, err
 	case counterClass:
 		n, err := strconv.ParseInt(string(value), 10, 64)
 		if err != nil {

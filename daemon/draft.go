@@ -61,6 +61,7 @@ func (s *sight) drafted(parents []dag.RevisionID, mark dag.Mark, rule func(crdt.
 	if d.Open {
 		mark |= dag.MarkOpen
 	}
+	s.warnings = d.Warnings
 	if err := s.checkDraft(&d); d.Empty || err != nil {
 		return nil, err
 	}

@@ -229,6 +229,7 @@ type outcome struct {
 	before    crdt.View
 	all       bool // the writer had read all heads
 	unchanged bool
+	warnings  []crdt.Warning
 }
 
 // nothingDone is the outcome of a write that finds nothing to do.
@@ -258,7 +259,7 @@ func (s *sight) put(tx *dag.Tx, r *Replica, d *dag.Draft) (outcome, error) {
 	}
 	all := !slices.ContainsFunc(s.Heads, func(h dag.Head) bool { return !slices.Contains(d.Parents, h.ID) })
 	now, err := r.lookIn(tx, s.Fork, s.Key)
-	return outcome{now: now, before: s.View, all: all}, err
+	return outcome{now: now, before: s.View, all: all, warnings: s.warnings}, err
 }
 
 // written describes an outcome once it is on disk.
@@ -266,6 +267,9 @@ func (r *Replica) written(o *outcome, rec *dag.Receipt) rpc.Written {
 	out := rpc.Written{
 		Block: rec.Block, Heads: headIDs(o.now.Entry), Token: tokenOf(o.now.Entry), Conflict: !o.now.settled(),
 		Sibling: len(o.now.Heads) > 1 && !o.unchanged, Unchanged: o.unchanged,
+	}
+	for _, w := range o.warnings {
+		out.Warnings = append(out.Warnings, "the list at "+w.Path.String()+" is one value: "+w.Problem)
 	}
 	if len(rec.Revisions) > 0 {
 		out.Revision = rec.Revisions[0]

@@ -56,6 +56,8 @@ type sight struct {
 	crdt.View
 	r    *Replica
 	from reader
+	// warnings are of the document that was drafted last.
+	warnings []crdt.Warning
 }
 
 // look reads an entry of the graph.
@@ -72,12 +74,12 @@ func (r *Replica) lookBy(from reader, e *dag.Entry) (*sight, error) {
 		})
 	}
 	if !e.Contested() {
-		return &sight{e, v.View(), r, from}, nil
+		return &sight{Entry: e, View: v.View(), r: r, from: from}, nil
 	}
 	behind := &past{r: r, from: from, e: e, known: map[crdt.RevisionID]*dag.Change{}, purges: r.graph.Purges()}
 	v.History, v.Memory = behind, behind
 	behind.rankByOrigin(&v)
-	s := &sight{e, v.View(), r, from}
+	s := &sight{Entry: e, View: v.View(), r: r, from: from}
 	if s.Opaque && s.purgedIn() {
 		// What was purged is not understood, and need not be.
 		s.Opaque = slices.ContainsFunc(e.Heads, func(h dag.Head) bool { return !h.Deleted && !crdt.Kind(h.Kind).Known() })

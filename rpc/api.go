@@ -240,6 +240,9 @@ type Written struct {
 	Sibling bool `json:"sibling,omitempty"`
 	// Keys counts the keys written or deleted by a write of many.
 	Keys int `json:"keys,omitempty"`
+	// Warnings are lines that a person should see: of a json or yaml, which lists
+	// are one value though a policy says how they are keyed.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Info is the answer of `info`.

@@ -233,6 +233,9 @@ func (w *Written) appendMembers(b []byte) []byte {
 	if w.Keys != 0 {
 		b = appendUintMember(b, "keys", uint64(w.Keys))
 	}
+	if len(w.Warnings) > 0 {
+		b = append(appendName(b, "warnings"), mustJSON(w.Warnings)...)
+	}
 	return b
 }
 
@@ -247,12 +250,13 @@ type writtenWire struct {
 	Settled   int              `json:"settled"`
 	Sibling   bool             `json:"sibling"`
 	Keys      int              `json:"keys"`
+	Warnings  []string         `json:"warnings"`
 }
 
 func (w *writtenWire) written() Written {
 	return Written{
 		Revision: w.Revision.is, Block: w.Block.is, Heads: w.Heads, Token: w.Token, Conflict: w.Conflict,
-		Unchanged: w.Unchanged, Settled: w.Settled, Sibling: w.Sibling, Keys: w.Keys,
+		Unchanged: w.Unchanged, Settled: w.Settled, Sibling: w.Sibling, Keys: w.Keys, Warnings: w.Warnings,
 	}
 }
 

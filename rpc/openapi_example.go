@@ -24,7 +24,7 @@ func schemaExamples() map[string][]any {
 		PurgedRevisions: rev,
 	}
 	line := LogEntry{Layout: true, Purged: gone, Value: text, Parents: rev, Time: when, Mark: MarkResolved, Operation: &op, Before: []dag.BlockID{{}}, Newest: []string{""}}
-	written := Written{Heads: rev, Unchanged: true, Settled: 1, Sibling: true, Keys: 1}
+	written := Written{Heads: rev, Unchanged: true, Settled: 1, Sibling: true, Keys: 1, Warnings: []string{""}}
 	lag := &Lag{Since: when}
 	peer, zone := PeerStatus{Addresses: []string{""}, LastSeen: when, Lag: lag}, ZoneStatus{Lag: lag}
 	policy := Policy{

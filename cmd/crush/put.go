@@ -162,6 +162,9 @@ func tooLarge(name string) error {
 
 // warnWritten says what a person should know of a write that succeeded.
 func (p *program) warnWritten(key string, w rpc.Written) {
+	for _, line := range w.Warnings {
+		p.warn("%s: %s", key, line)
+	}
 	if w.Settled > 0 {
 		p.note("%s: this settled a conflict of %d values", key, w.Settled)
 	}
