@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"strings"
 	"testing"
 
 	"crush/crdt"
@@ -102,6 +103,28 @@ func TestTrickyCounters(t *testing.T) {
 			there.incr(root, math.MinInt64)
 			meet(here, there)
 			shows(t, root, "9223372036854775807", here, there)
+		}},
+		{"set beyond 64 bits", func(t *testing.T, here, there *node) {
+			here.count(root, 1)
+			there.learn(here)
+			for _, to := range []string{"18446744073709551614", "-9223372036854775809", strings.Repeat("9", 64)} {
+				d, err := here.context(root).Put(crdt.Counter, []byte(to), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				here.draft(root, d, 0, here.heads(root))
+				shows(t, root, to, here)
+			}
+			var syntax *crdt.SyntaxError
+			if d, err := here.context(root).Add(1); !errors.As(err, &syntax) {
+				t.Errorf("an addition past 64 digits: %+v, %v", d, err)
+			}
+			if d, err := here.context(root).Put(crdt.Counter, []byte(strings.Repeat("9", 65)), nil); !errors.As(err, &syntax) {
+				t.Errorf("65 digits: %+v, %v", d, err)
+			}
+			there.incr(root, 1)
+			meet(here, there)
+			shows(t, root, "1"+strings.Repeat("0", 64), here, there) // the sum has as many as it takes
 		}},
 		{"an add to what is no counter", func(t *testing.T, here, _ *node) {
 			here.put(root, "5")

@@ -235,8 +235,9 @@
 // The write at a path is the leaf that the text has there, or, if it has none,
 // a deletion of what is within the path. In a counter the text is the total in
 // decimal digits, after "-" if it is below 0; at most 64 bytes. The change goes
-// on with the byte 0 for an addition or 1 for a set, and the number, of 64 bits
-// in zigzag code. A set's text is the total. In a set the text is the canonical
+// on with the byte 0 for an addition, or 1 if the counter is set, and the number,
+// of 64 bits in zigzag code; that to which it is set is the text. Where that does
+// not fit into 64 bits the change goes on with the byte 2, and no number. In a set the text is the canonical
 // JSON of a list of strings in the order of their bytes. The change goes on with
 // the byte 0; the number of elements that were added, for each its length and
 // its bytes; and the same of those that were removed, both in the same order.

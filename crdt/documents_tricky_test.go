@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ func (n *node) incr(f crdt.ForkID, by int64) {
 
 func (n *node) count(f crdt.ForkID, to int64) {
 	n.t.Helper()
-	d, err := n.context(f).SetCounter(to)
+	d, err := n.context(f).SetCounter(big.NewInt(to))
 	n.do(f, d, err)
 }
 
@@ -194,6 +195,21 @@ func TestTrickyDocuments(t *testing.T) {
 			"null is a value", `{"a":1,"b":1}`,
 			func(here, there *node) { here.edit(root, "/a", `null`); there.unset(root, "/a") },
 			`{"a":null,"b":1}; delete/edit at /a: null > DEL`,
+		},
+		{
+			"the last member removed against an edit of it: {} is a leaf", `{"o":{"b":1},"c":1}`,
+			func(here, there *node) { here.unset(root, "/o/b"); there.edit(root, "/o/b", "2") },
+			`{"o":{"b":2},"c":1}; type at /o: {"b":2} > {}`,
+		},
+		{
+			"a document made {} against an edit", `{"b":1}`,
+			func(here, there *node) { here.json(root, `{}`); there.edit(root, "/b", "2") },
+			`{"b":2}; type at /: {"b":2} > {}`,
+		},
+		{
+			"a member removed that is not the last against an edit of it", `{"o":{"a":1,"b":1}}`,
+			func(here, there *node) { here.unset(root, "/o/b"); there.edit(root, "/o/b", "2") },
+			`{"o":{"a":1,"b":2}}; delete/edit at /o/b: 2 > DEL`,
 		},
 		{
 			"object replaced by string against edit inside", `{"o":{"a":1,"b":2}}`,

@@ -3,6 +3,7 @@ package crdt_test
 import (
 	"errors"
 	"maps"
+	"math/big"
 	"reflect"
 	"testing"
 
@@ -121,7 +122,7 @@ func drawOperation(t *rapid.T, n *node, c crdt.Context, h crdt.History, kinds []
 	case kind == crdt.Counter && op > 2:
 		return c.Add(rapid.Int64Range(-2, 3).Draw(t, "n"))
 	case kind == crdt.Counter:
-		return c.SetCounter(rapid.Int64Range(-2, 3).Draw(t, "n"))
+		return c.SetCounter(big.NewInt(rapid.Int64Range(-2, 3).Draw(t, "n")))
 	case kind == crdt.Set && op > 2:
 		some := rapid.SliceOfDistinct(fewElements, rapid.ID[string])
 		return c.Change(some.Draw(t, "added"), some.Draw(t, "removed"))

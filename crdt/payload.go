@@ -27,8 +27,8 @@ type DocumentPayload struct {
 type CounterPayload struct {
 	// Total is the whole value after the change.
 	Total *big.Int
-	// Set: the change sets the counter to N, which then is Total; else it adds
-	// N.
+	// Set: the change sets the counter to Total, which then is N, or does not fit
+	// there; else it adds N.
 	Set bool
 	N   int64
 }
@@ -49,8 +49,7 @@ type SetPayload struct {
 const (
 	// maxChange bounds the sum of the lengths of a change's paths, in bytes.
 	maxChange = 2 * maxPaths
-	// maxTotal bounds a counter's digits. More than 2^64 additions of 64 bits
-	// do not fill them.
+	// maxTotal bounds a counter's digits, with its sign.
 	maxTotal = 64
 )
 
@@ -63,8 +62,9 @@ const (
 	codeMapList       = 2
 	codeDocumentsList = 3
 
-	codeAdd = 0
-	codeSet = 1
+	codeAdd  = 0
+	codeSet  = 1
+	codeWide = 2 // sets a counter to what does not fit into 64 bits
 )
 
 // errPayload is what is wrong with every payload that is not the one encoding
@@ -197,7 +197,11 @@ func (p CounterPayload) Encode() ([]byte, error) {
 	if p.Total == nil {
 		return nil, fmt.Errorf("encode a counter: %w", errPayload)
 	}
-	payload := join(p.Total.Append(nil, 10), binary.AppendVarint([]byte{changeVersion, code}, p.N))
+	change := binary.AppendVarint([]byte{changeVersion, code}, p.N)
+	if p.Set && !p.Total.IsInt64() {
+		change = []byte{changeVersion, codeWide}
+	}
+	payload := join(p.Total.Append(nil, 10), change)
 	if _, err := DecodeCounter(payload); err != nil {
 		return nil, fmt.Errorf("encode a counter: %w", err)
 	}
@@ -210,12 +214,18 @@ func DecodeCounter(payload []byte) (CounterPayload, error) {
 	r := changeReader{rest: change, bad: !ok}
 	r.version()
 	code := r.byte()
-	p := CounterPayload{Set: code == codeSet, N: r.varint()}
-	if !r.ended() || code > codeSet || len(text) > maxTotal {
+	p := CounterPayload{Set: code != codeAdd}
+	if code != codeWide {
+		p.N = r.varint()
+	}
+	if !r.ended() || code > codeWide || len(text) > maxTotal {
 		return CounterPayload{}, fmt.Errorf("decode a counter: %w", errPayload)
 	}
 	p.Total, ok = new(big.Int).SetString(string(text), 10)
-	if !ok || !bytes.Equal(p.Total.Append(nil, 10), text) || (p.Set && p.Total.Cmp(big.NewInt(p.N)) != 0) {
+	if ok = ok && bytes.Equal(p.Total.Append(nil, 10), text); ok && p.Set {
+		ok = p.Total.IsInt64() == (code == codeSet) && (code == codeWide || p.Total.Int64() == p.N)
+	}
+	if !ok {
 		return CounterPayload{}, fmt.Errorf("decode a counter: %w", errPayload)
 	}
 	return p, nil

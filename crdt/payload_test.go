@@ -203,6 +203,8 @@ func TestCounterPayload(t *testing.T) {
 		{Total: big.NewInt(-5), N: math.MinInt64},
 		{Total: big.NewInt(math.MaxInt64), N: math.MaxInt64, Set: true},
 		{Total: new(big.Int).Lsh(big.NewInt(-3), 100), N: 1},
+		{Total: new(big.Int).Lsh(big.NewInt(1), 63), Set: true},
+		{Total: new(big.Int).Lsh(big.NewInt(-3), 100), Set: true},
 	} {
 		b, err := p.Encode()
 		if err != nil {

@@ -2,6 +2,7 @@ package crdt_test
 
 import (
 	"fmt"
+	"math/big"
 	"testing"
 
 	"crush/crdt"
@@ -42,7 +43,7 @@ func edit(at crdt.Path, text string) func(crdt.Context) (crdt.Draft, error) {
 }
 
 func set(n int64) func(crdt.Context) (crdt.Draft, error) {
-	return func(c crdt.Context) (crdt.Draft, error) { return c.SetCounter(n) }
+	return func(c crdt.Context) (crdt.Draft, error) { return c.SetCounter(big.NewInt(n)) }
 }
 
 func add(c crdt.Context) (crdt.Draft, error) { return c.Add(1) }

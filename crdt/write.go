@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
-	"strconv"
 )
 
 // Context is what a writer has read: the view of the heads that become the
@@ -75,9 +74,9 @@ func (c Context) Put(kind Kind, value []byte, lists Lists) (Draft, error) {
 		draft.Warnings = d.Warnings()
 		return draft, err
 	case counterClass:
-		n, err := strconv.ParseInt(string(value), 10, 64)
-		if err != nil {
-			return Draft{}, &SyntaxError{Kind: Counter, Line: 1, Column: 1, Problem: "want a decimal number of at most 64 bits"}
+		n, ok := new(big.Int).SetString(string(value[:min(len(value), maxTotal+1)]), 10)
+		if !ok || len(value) > maxTotal {
+			return Draft{}, &SyntaxError{Kind: Counter, Line: 1, Column: 1, Problem: fmt.Sprintf("want a decimal number of at most %d digits", maxTotal)}
 		}
 		return c.SetCounter(n)
 	case setClass:
@@ -189,15 +188,21 @@ func (c Context) Add(n int64) (Draft, error) {
 	if err != nil {
 		return Draft{}, err
 	}
-	total.Add(total, big.NewInt(n))
+	if total.Add(total, big.NewInt(n)); len(total.Append(nil, 10)) > maxTotal {
+		return Draft{}, &SyntaxError{Kind: Counter, Line: 1, Column: 1, Problem: fmt.Sprintf("the total would have more than %d digits", maxTotal)}
+	}
 	payload, err := CounterPayload{Total: total, N: n}.Encode()
 	return c.draft(Draft{Kind: Counter, Payload: payload}, nil, n == 0), err
 }
 
 // SetCounter returns what sets a counter to n, whatever is there. It settles
 // all conflicts.
-func (c Context) SetCounter(n int64) (Draft, error) {
-	payload, err := CounterPayload{Total: big.NewInt(n), Set: true, N: n}.Encode()
+func (c Context) SetCounter(n *big.Int) (Draft, error) {
+	p := CounterPayload{Total: n, Set: true}
+	if n.IsInt64() {
+		p.N = n.Int64()
+	}
+	payload, err := p.Encode()
 	return c.draft(Draft{Kind: Counter, Payload: payload}, c.paths(), false), err
 }
 
