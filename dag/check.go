@@ -138,8 +138,11 @@ type replaying struct {
 	absent  []RevisionID      // whose payloads are not in src
 }
 
-// replayBatch is how many blocks are applied at once.
-const replayBatch = 128
+// The bounds of what is applied at once, of which one block may be beyond.
+const (
+	replayBatch = 128     // blocks
+	replayBytes = 1 << 20 // of their records
+)
 
 func newReplay(src Reader, dst Store, report func(Fault)) *replaying {
 	g := &Graph{
@@ -155,6 +158,17 @@ type stored struct {
 	loc   loc
 	lsn   uint64
 	apart int // payloads that have records of their own
+	size  int // of all its records
+}
+
+// nextGroup returns how many blocks are applied at once.
+func nextGroup(blocks []stored) int {
+	n, size := 0, 0
+	for n < min(len(blocks), replayBatch) && (n == 0 || size+blocks[n].size <= replayBytes) {
+		size += blocks[n].size
+		n++
+	}
+	return n
 }
 
 func (r *replaying) run(ctx context.Context, progress Progress) error {
@@ -167,11 +181,12 @@ func (r *replaying) run(ctx context.Context, progress Progress) error {
 	if err != nil {
 		return err
 	}
-	for i := 0; i < len(blocks); i += replayBatch {
+	var group []stored
+	for i := 0; i < len(blocks); i += len(group) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		group := blocks[i:min(i+replayBatch, len(blocks))]
+		group = blocks[i : i+nextGroup(blocks[i:])]
 		if err := r.apply(group); err != nil {
 			for _, b := range group {
 				if err := r.apply([]stored{b}); err != nil {
@@ -239,11 +254,12 @@ func (r *replaying) list() ([]stored, error) {
 				return true
 			}
 			line = at
-			out = append(out, stored{loc: at, lsn: rec.lsn})
+			out = append(out, stored{loc: at, lsn: rec.lsn, size: len(v)})
 		case len(out) == 0 || at.line != line.line || at.seq != line.seq:
 			r.report(Fault{"payload", fmt.Sprintf("line %d seq %d index %d", at.line, at.seq, at.index), "its block is missing"})
 		default:
 			out[len(out)-1].apart++
+			out[len(out)-1].size += len(v)
 		}
 		return true
 	})
