@@ -315,8 +315,8 @@ func (w *gitWriter) sizes() error {
 			l := largeValue{s.Commit.Name(), wr.Path, w.spool.Size(wr.Blob)}
 			if !w.flags.skipLarge {
 				return &rpc.Error{Code: rpc.CodeTooLarge, Message: fmt.Sprintf(
-					"line %d, in commit %s: %s has %d bytes, and a value at most %d; --skip-large leaves such values out",
-					s.Commit.Line, l.Commit, l.Key, l.Size, maxValue)}
+					"%s: line %d, in commit %s: %s has %d bytes, and a value at most %d; --skip-large leaves such values out",
+					w.flags.from, s.Commit.Line, l.Commit, l.Key, l.Size, maxValue)}
 			}
 			w.done.Large = append(w.done.Large, l)
 			*wr = gitstream.Write{Path: wr.Path, Deleted: true}
