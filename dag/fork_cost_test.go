@@ -120,6 +120,9 @@ func TestCostOfOpeningForks(t *testing.T) {
 // year was, cost nothing where they wrote nothing, and one read of each key
 // that only they wrote.
 func TestCostOfMergedForks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 2,000 forks")
+	}
 	a, m := meteredNode(t, 300)
 	d := dag.DefaultFork()
 	const forks = 2000

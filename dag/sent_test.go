@@ -57,6 +57,9 @@ func flowed(t *testing.T, from *node, name string, deltas bool) (to *node, size 
 // TestFlowOfDeltas: a node that gets payloads as deltas has what one has that
 // gets them whole, and keeps the bytes that came; so does the next.
 func TestFlowOfDeltas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and 400 revisions of 10 KB")
+	}
 	a := edited(t, 1, 400)
 	a.ForgetPayloads()
 	b, size := flowed(t, a, "b", true)

@@ -41,6 +41,7 @@ func noise(n int, seed uint64) []byte {
 // was acknowledged is lost, reads go on, status says so, and after a restart
 // with room everything works again.
 func TestFullDisk(t *testing.T) {
+	skipSequence(t)
 	t.Parallel()
 	disk := tmpfs(t, 5)
 	n := newNode(t, filepath.Join(disk, "data"), "--http", "127.0.0.1:0")
