@@ -38,6 +38,8 @@ type Leaf struct {
 	Sum Sum
 	// JSON is the value in its author's spelling, without space.
 	JSON string
+
+	rank int32 // how many leaves its author's text has before it
 }
 
 // Warning says that a list is atomic, against its schema.
@@ -105,6 +107,7 @@ type builder struct {
 	sources  bool // whether nodes get their source
 	warnings []Warning
 	paths    int // the sum of the lengths of the leaves' paths
+	leaves   int32
 	buf      []byte
 }
 
@@ -134,7 +137,8 @@ func (b *builder) build(v *value, at trail) *node {
 
 func (b *builder) leaf(v *value) Leaf {
 	b.buf = v.appendCanonical(b.buf[:0])
-	l := Leaf{sha256.Sum256(b.buf), v.scalar}
+	l := Leaf{sha256.Sum256(b.buf), v.scalar, b.leaves}
+	b.leaves++
 	if v.container != nil {
 		b.buf = v.appendCompact(b.buf[:0])
 		l.JSON = string(b.buf)

@@ -12,7 +12,8 @@ import (
 // d by d.Lists. It has the order, the layout and, in YAML, the comments of
 // like, which is a text of the same kind, as far as it can keep them: what like
 // has too comes as like has it, other members in the order of their names, and
-// other elements in that of their identities, behind the rest. A like that is
+// other elements in that of their identities, behind the rest. What these hold
+// has the order of its author. A like that is
 // no document of that kind, or nil, counts for nothing.
 //
 // The error says that d has no text of that kind: it is nil, an object and a
@@ -106,6 +107,7 @@ type layout struct {
 	parts  []*layout // members or items, in the order of the text
 	old    *value    // what the text that it should be like has at this place
 	same   bool      // old is equal
+	rank   int32     // of the first leaf, in its author's text
 }
 
 func (l *layout) container() bool { return l.scalar == "" }
@@ -141,7 +143,9 @@ func (a *arranger) arrange(n, old *node) *layout {
 	if n.isLeaf() {
 		v := leafValue(n.leaf)
 		if old == nil {
-			return a.arrangeValue(&v, nil)
+			l := a.arrangeValue(&v, nil)
+			l.rank = n.leaf.rank
+			return l
 		}
 		l := a.arrangeValue(&v, old.source)
 		l.same = old.isLeaf() && old.leaf.Sum == n.leaf.Sum
@@ -166,6 +170,10 @@ func (a *arranger) arrange(n, old *node) *layout {
 	}
 	if l.old != nil && l.old.container != nil {
 		l.sortLike(l.old)
+	}
+	if old == nil {
+		slices.SortStableFunc(l.parts, func(a, b *layout) int { return cmp.Compare(a.rank, b.rank) })
+		l.rank = l.parts[0].rank
 	}
 	return l
 }

@@ -50,7 +50,7 @@ func render(t *testing.T, kind crdt.Kind, text, like string) string {
 
 func TestRenderJSON(t *testing.T) {
 	for _, test := range []struct{ text, like, want string }{
-		{`{"b":1,"a":{"c":[1,{"x":2}],"d":{}}}`, ``, "{\n  \"a\": {\n    \"c\": [\n      1,\n      {\n        \"x\": 2\n      }\n    ],\n    \"d\": {}\n  },\n  \"b\": 1\n}\n"},
+		{`{"b":1,"a":{"c":[1,{"x":2}],"d":{}}}`, ``, "{\n  \"b\": 1,\n  \"a\": {\n    \"c\": [\n      1,\n      {\n        \"x\": 2\n      }\n    ],\n    \"d\": {}\n  }\n}\n"},
 		{`3.10`, ``, "3.10\n"},
 		{`{"b":1,"a":2,"d":4,"c":3}`, `{"d":4,"b":9}`, `{"d":4,"b":1,"a":2,"c":3}`},
 		{`{"b":1}`, "{\n\t\"a\": 1,\n\t\"b\": 1\n}\n", "{\n\t\"b\": 1\n}\n"},

@@ -94,3 +94,31 @@ func TestTextGivesWay(t *testing.T) {
 		t.Errorf("an edit of what is woven: %q, %v", got, err)
 	}
 }
+
+// TestNewElementsKeepTheirOrder: what is new in a text has inside it the order of
+// who wrote it.
+func TestNewElementsKeepTheirOrder(t *testing.T) {
+	lists := crdt.Lists{{Path: "/l", Schema: crdt.MapList("name")}}
+	l := newLine(t)
+	put := func(c crdt.Context, text string, parents ...crdt.Revision) crdt.Revision {
+		d, err := c.Put(crdt.YAML, []byte(text), lists)
+		return l.write(d.Kind, d.Payload, err, parents...)
+	}
+	base := put(crdt.Context{}, "l:\n- name: web\n  image: a\n")
+	seen := crdt.Context{View: l.heads(base).View(), Payload: base.Payload}
+	a := put(seen, "l:\n- name: web\n  image: a\n- name: log\n  image: z\n  args: {two: 2, one: 1}\n", base)
+	b := put(seen, "l:\n- name: web\n  image: b\n", base)
+	v := l.heads(a, b).View()
+	want := "l:\n- name: web\n  image: b\n- name: log\n  image: z\n  args:\n    two: 2\n    one: 1\n"
+	if got := string(v.Bytes(l.revisions[v.Served].Payload)); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	part, err := crdt.ParseFragment(crdt.YAML, []byte("{z: 1, a: 2}"), "/o", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := seen.Edit(crdt.YAML, "/o", part)
+	if got, want := string(crdt.TextOf(crdt.YAML, d.Payload)), "l:\n- name: web\n  image: a\no:\n  z: 1\n  a: 2\n"; err != nil || got != want {
+		t.Errorf("an edit: %v, got\n%swant\n%s", err, got, want)
+	}
+}

@@ -269,7 +269,7 @@ func (r *Replica) written(o *outcome, rec *dag.Receipt) rpc.Written {
 		Sibling: len(o.now.Heads) > 1 && !o.unchanged, Unchanged: o.unchanged,
 	}
 	for _, w := range o.warnings {
-		out.Warnings = append(out.Warnings, "the list at "+w.Path.String()+" is one value: "+w.Problem)
+		out.Warnings = append(out.Warnings, "at "+w.Path.String()+" "+w.Problem)
 	}
 	if len(rec.Revisions) > 0 {
 		out.Revision = rec.Revisions[0]
