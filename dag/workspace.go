@@ -52,7 +52,7 @@ func (g *Graph) newWorkspace(arrival int64, keys int) *workspace {
 		store: g.store, front: m.front.clone(), forks: m.forks, roster: m.roster, purges: m.purges, state: m.state, cluster: m.cluster,
 		entries: make(map[entryKey]*Entry, keys), read: make(map[entryKey]*Entry, keys),
 		pending: make(map[entryKey][]pendingRevision, keys),
-		blocks: map[loc]*applying{}, placed: map[BlockID]loc{}, wrote: map[string][]uint32{},
+		blocks:  map[loc]*applying{}, placed: map[BlockID]loc{}, wrote: map[string][]uint32{},
 		arrival: max(arrival, 0), earlier: g.gathered, batch: g.spare, decoded: &g.blocks,
 	}
 	g.spare = Batch{}
