@@ -120,6 +120,9 @@ func (r *Replica) Apply(ctx context.Context, q rpc.ApplyRequest) (rpc.Applied, e
 		}
 		surplus = slices.DeleteFunc(present, func(key string) bool { return wanted[key] })
 	}
+	if err := r.foreseeLabel(ctx, f, q.Files, q.Label); err != nil {
+		return rpc.Applied{}, err
+	}
 	change := r.applying(f, &q, surplus)
 	var rec dag.Receipt
 	var done []rpc.MergedKey

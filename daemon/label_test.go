@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -71,4 +72,64 @@ func TestLabelOfAnotherKind(t *testing.T) {
 	if e, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: d.key()}); err != nil || e.Kind != crdt.JSON {
 		t.Errorf("got %+v, %v", e, err)
 	}
+}
+
+// countingReader counts the revisions that are read.
+type countingReader struct {
+	reader
+	n int
+}
+
+func (c *countingReader) change(key string, id dag.RevisionID) (dag.Change, error) {
+	c.n++
+	return c.reader.change(key, id)
+}
+
+// TestLabelThatIsNew: a job whose label is new to a key reads its history once,
+// and before it holds up who else writes; then, what was written since.
+func TestLabelThatIsNew(t *testing.T) {
+	l := newLab(t, "a")
+	d := hand{l, ""}
+	const before = 50
+	for i := range before {
+		d.json(fmt.Sprintf(`{"a":%d}`, i))
+	}
+	reads := func() int {
+		t.Helper()
+		s, err := l.lookAt(dag.DefaultFork(), "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &countingReader{reader: s.from}
+		s.from = c
+		if found, err := s.newestUnder("ci"); len(found) > 0 || err != nil {
+			t.Errorf("found %v, %v", found, err)
+		}
+		return c.n
+	}
+	f, err := l.Replica.fork("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.foreseeLabel(t.Context(), f, []rpc.File{{Key: "k"}}, "ci"); err != nil {
+		t.Fatal(err)
+	}
+	if n := reads(); n != 0 {
+		t.Errorf("what was foreseen is read again: %d revisions", n)
+	}
+	d.edit("/b", "1")
+	if n := reads(); n != 1 {
+		t.Errorf("one more revision: %d are read", n)
+	}
+	l.labels = labelMemo{}
+	if n := reads(); n != before+1 {
+		t.Errorf("all: %d are read", n)
+	}
+	if out := d.jobApplies(`{"a":49,"b":1}`); out.Unchanged != 1 {
+		t.Errorf("the job: %+v", out)
+	}
+	if out := d.jobApplies(`{"a":49,"b":2}`); len(out.Changed) != 1 {
+		t.Errorf("the job: %+v", out)
+	}
+	d.shows(`{"a":49,"b":2}`)
 }

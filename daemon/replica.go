@@ -55,6 +55,7 @@ type Replica struct {
 	partSize int
 	series   openSeries
 	memo     policyMemo
+	labels   labelMemo
 	states   states
 }
 
