@@ -95,18 +95,25 @@ func narrow(out *rpc.Entry, d *crdt.Document, path crdt.Path) error {
 }
 
 // documentOf is a value of a document as JSON; nil of other kinds.
-func documentOf(kind crdt.Kind, value []byte, tree func() (*crdt.Document, error)) ([]byte, error) {
+func documentOf(kind crdt.Kind, value []byte) []byte {
 	if value == nil || kind == crdt.JSON {
-		return value, nil
+		return value
 	}
 	if kind != crdt.YAML {
-		return nil, nil
+		return nil
 	}
-	d, err := tree()
+	// Read by no schemas, lists are in the order that the text has.
+	d, err := crdt.ParseDocument(kind, value, nil)
 	if err != nil {
-		return nil, err
+		return nil // what somebody else wrote that is none
 	}
-	return d.JSON(), nil
+	out := d.JSON()
+	if len(d.Lists()) > 0 { // a stream: its documents are told apart by their names
+		if d, err = crdt.ParseFragment(kind, value, crdt.Root, nil); err == nil && d.JSON()[0] == '[' {
+			out = d.JSON()
+		}
+	}
+	return out
 }
 
 // mayServe refuses a key that is withheld.
@@ -200,10 +207,7 @@ func (r *Replica) describe(f dag.Fork, s *sight, value, bare bool) (rpc.Entry, e
 		return out, nil
 	}
 	if isDocument(out.Kind) && out.Purged == nil {
-		var err error
-		if out.Document, err = documentOf(out.Kind, out.Value, s.document); err != nil {
-			return out, outward(err)
-		}
+		out.Document = documentOf(out.Kind, out.Value)
 	}
 	c, err := r.graph.HeadChange(h)
 	if err != nil {
@@ -270,9 +274,7 @@ func (r *Replica) getRevision(ctx context.Context, f dag.Fork, q rpc.GetRequest)
 		if d, err = r.documentAsWritten(&c); err != nil {
 			return out, outward(err)
 		}
-		if out.Document, err = documentOf(old.kind, old.value, func() (*crdt.Document, error) { return d, nil }); err != nil {
-			return out, outward(err)
-		}
+		out.Document = documentOf(old.kind, old.value)
 	}
 	if q.Path != "" {
 		err = narrow(&out, d, q.Path)
