@@ -154,7 +154,7 @@ func (c *chooser) takes(k *foreseen, before string) string {
 			return before
 		}
 		take := pickOne(c, conflict.Sides).Letter
-		if conflict.Path != crdt.Root && k.at.key != rpc.PolicyKey && c.rarely(4) {
+		if conflict.Path != crdt.Root && k.at.key != rpc.PolicyKey && !strings.Contains(path, "[") && c.rarely(4) {
 			take = "=" + pickOne(c, []string{"1", "2", `"s"`, "{}"})
 		} else if conflict.Path == crdt.Root {
 			path = ""

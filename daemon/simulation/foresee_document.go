@@ -173,7 +173,7 @@ func (t *turn) resolving(f *foresight, k *foreseen, named []rpc.Resolution) (ref
 		if r.Value != nil {
 			s := &sight{}
 			s.reading.Leaves = leavesOf(k.policy.lists, crdt.YAML, *r.Value, r.Path)
-			f.nonsense = f.nonsense || r.Path == "" || k.at.key == rpc.PolicyKey
+			f.nonsense = f.nonsense || r.Path == "" || k.at.key == rpc.PolicyKey || strings.Contains(string(r.Path), "[")
 			chosen[i] = s
 			continue
 		}
