@@ -514,6 +514,26 @@ func TestChunkBomb(t *testing.T) {
 	}
 }
 
+// TestChunkDeltaBomb: many deltas of few bytes that each give a long payload
+// are refused at the limit of a block.
+func TestChunkDeltaBomb(t *testing.T) {
+	const many, size = 1 << 16, 1 << 20
+	plan := slices.Concat([]byte{1, 0, 0, 1, 0, 0}, binary.AppendUvarint(nil, many+1),
+		[]byte{0, 0, 1, 0, 0, 1, 'k'}, binary.AppendUvarint(nil, size),
+		bytes.Repeat([]byte{revIsLike | revOneParent | revIsDelta, 1, keptSpliced, 4}, many))
+	bodies := append(make([]byte, size), bytes.Repeat([]byte{0x80, 0x80, 0x40, 0}, many)...) // all of the base
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err := new(Inflow).unpack(chunkOf(plan, make([]byte, 80), bodies))
+	runtime.ReadMemStats(&after)
+	if refused(t, err); err == nil || !strings.Contains(err.Error(), "block of more than") {
+		t.Errorf("%v", err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+		t.Errorf("%d MiB allocated", n>>20)
+	}
+}
+
 // TestChunkLater: a block of a later version is left out, and what it names can
 // be named behind it.
 func TestChunkLater(t *testing.T) {
