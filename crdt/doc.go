@@ -52,6 +52,12 @@
 // a conflict can name the revision at which the walk ended in place of an older
 // one, and a text that is not what its change made of the one before counts.
 //
+// Of a revision whose payload was purged (see [Revision]) nothing is known but its
+// kind, and it is read as a register. The document at which the walk ends is put
+// together of the texts of those that have seen it and nothing else, without what
+// they wrote; of several that differ, as only dishonest authors can make them, the
+// first by ID counts.
+//
 // What is written, by rule 1 of the model:
 //
 //   - a register: its value at "/"

@@ -173,3 +173,39 @@ func TestHonestHistories(t *testing.T) {
 		})
 	}
 }
+
+// TestPurgedHistories takes payloads away from what writers wrote, always that of
+// what all of them had read. What is read then is what the oracle says, with and
+// without what is remembered.
+func TestPurgedHistories(t *testing.T) {
+	kinds := []crdt.Kind{crdt.JSON, crdt.JSON, crdt.JSON, crdt.YAML, crdt.Counter}
+	for name, write := range map[string]func(*rapid.T, *node, crdt.ForkID, []crdt.Kind){"honest": drawHonest, "dishonest": drawAnything} {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				w := newWorld(t)
+				nodes := []*node{w.node("1"), w.node("2"), w.node("3")}
+				nodes[0].json(root, `{"a":{"a":1,"b":{"a":1}},"b":2,"c":3,"d":{"e":4},"l":[{"k":1,"v":1}]}`, crdt.ListRule{Path: "/l", Schema: crdt.MapList("k")})
+				base := nodes[0].heads(root)[0]
+				meet(nodes...)
+				for range rapid.IntRange(2, 10).Draw(t, "steps") {
+					n := rapid.SampledFrom(nodes).Draw(t, "node")
+					if write(t, n, root, kinds); rapid.IntRange(0, 2).Draw(t, "learn") == 0 {
+						n.learn(rapid.SampledFrom(nodes).Draw(t, "from"))
+					}
+				}
+				for _, r := range w.oracle.Visible(root, key) {
+					if !r.Deleted && (r.ID == base || rapid.IntRange(0, 9).Draw(t, "purge") == 0) {
+						r.Gone, r.Value, r.Change = true, nil, nil
+						w.oracle.Add(r)
+					}
+				}
+				w.memory = make(memory)
+				for _, n := range nodes {
+					n.view(root)
+				}
+				meet(nodes[0])
+				nodes[0].view(root)
+			})
+		})
+	}
+}

@@ -25,6 +25,7 @@ type scene struct {
 	back   *scene
 	wanted []int32
 	places map[RevisionID]int32 // nil before find
+	handed *Document            // see end.base
 	ground RevisionID           // where the walk ended; zero if nothing stands for what is older
 	weight int                  // of base, in bytes; 0 if that is not known
 }
@@ -57,7 +58,7 @@ const (
 // newScene returns the scene of heads, and of what is behind them up to an end.
 func newScene(v *Visible, heads []event, at end) *scene {
 	w := v.walk(heads, at)
-	s := &scene{visible: v}
+	s := &scene{visible: v, handed: at.base}
 	if w.state != nil {
 		s.resume(w.state, &w.top)
 	}
@@ -86,6 +87,9 @@ func (s *scene) enter(events []event, bounded bool) {
 		e := &s.events[i]
 		e.change = decode(&e.Revision)
 		e.Payload = nil // a branch can have more text than there is memory
+	}
+	for i := first; i < len(s.events); i++ {
+		e := &s.events[i]
 		if i == 0 && bounded {
 			s.ground = e.ID
 			s.stand(e, byPath)
@@ -131,6 +135,16 @@ func (s *scene) write(i int32, e *event, byPath map[Path][]mark) {
 // stand puts down the whole value of the first event, which stands for all that
 // is older.
 func (s *scene) stand(e *event, byPath map[Path][]mark) {
+	if e.Gone && e.Kind.class() == documentClass {
+		base, ok := s.handed, s.handed != nil
+		if !ok {
+			base, ok = s.rebuild(e)
+		}
+		if ok {
+			s.base, e.change = base, change{class: documentClass}
+			return
+		}
+	}
 	readable := true
 	switch e.class {
 	case documentClass:
@@ -151,6 +165,38 @@ func (s *scene) stand(e *event, byPath map[Path][]mark) {
 		s.base, e.change = nil, change{class: registerClass, paths: []Path{Root}}
 		s.write(0, e, byPath)
 	}
+}
+
+// rebuild puts together a document that is gone, of the texts of those that have
+// seen it and nothing else: what they did not write over is as it was. What all of
+// them wrote over is dead wherever one of them is looked at. It returns false if
+// there is no such text.
+func (s *scene) rebuild(gone *event) (d *Document, ok bool) {
+	var next []*event
+	for i := range s.events {
+		e := &s.events[i]
+		if e.class == documentClass && len(e.Parents) > 0 && !slices.ContainsFunc(e.Parents, func(p RevisionID) bool { return p != gone.ID }) {
+			next = append(next, e)
+		}
+	}
+	slices.SortFunc(next, func(a, b *event) int { return compareIDs(a.ID, b.ID) })
+	var leaves []placedLeaf
+	var paths []Path // theirs
+	for _, e := range next {
+		tree, readable := e.text(s.visible.History)
+		if !readable {
+			continue
+		}
+		ok = true
+		known := slices.Clone(paths)
+		for p, l := range tree.Leaves() {
+			if !p.CoveredBy(e.paths) && !p.CoveredBy(known) && !p.Covers(known) {
+				leaves, paths = append(leaves, placedLeaf{p, l}), append(paths, p)
+			}
+		}
+		slices.SortFunc(paths, Path.Compare)
+	}
+	return NewDocument(leavesOf(leaves)), ok
 }
 
 // meet puts down the leaves of base that could be in conflict with what came

@@ -87,7 +87,7 @@ func (k *keeper) base() {
 	if k.weight == 0 {
 		k.weight = k.scene.base.root.weigh()
 	}
-	if k.out.weight = k.weight; k.weight <= maxBase {
+	if k.out.weight = k.weight; k.weight <= maxBase || k.events[0].Gone {
 		k.out.base, k.out.size = k.scene.base, k.weight
 	}
 }
@@ -293,8 +293,14 @@ func (g *stage) behind(events []int32) (*scene, []int32) {
 		}
 	}
 	s.wanted = append(s.wanted, events...)
-	for _, whole := range [...]bool{false, true} {
-		s.back = newScene(s.visible, s.maximal(s.wanted), end{given: true, ground: s.ground, whole: whole})
+	at := end{given: true, ground: s.ground}
+	if s.base != nil && s.events[0].Gone {
+		// What others make of it without what is here is not the same.
+		at.base, at.whole = s.base, true
+	}
+	for _, whole := range [...]bool{at.whole, true} {
+		at.whole = whole
+		s.back = newScene(s.visible, s.maximal(s.wanted), at)
 		if found, ok := s.back.find(s, events); ok {
 			return s.back, found
 		}

@@ -16,6 +16,8 @@ type Revision struct {
 	// Order exceeds that of every parent. Nodes may number differently: the
 	// view does not depend on it.
 	Order Order
+	// Gone: the payload was purged, and there is none.
+	Gone bool
 	// Payload is what the revision carries. View does not keep it: it asks for a
 	// revision again whose whole value it wants.
 	Payload []byte
@@ -81,6 +83,7 @@ type end struct {
 	given  bool
 	ground RevisionID // zero if everything is looked at
 	whole  bool       // no state takes the place of anything
+	base   *Document  // what the ground is, if that is gone
 }
 
 // walk returns the heads and what is behind them. It goes back until one

@@ -19,7 +19,7 @@ type woven struct {
 // weave returns what the text of a document without conflicts can be woven of:
 // nothing if the heads have no document of that kind in common, or are many.
 func (g *stage) weave(kind Kind) woven {
-	if g.base == nil || g.events[0].Kind != kind {
+	if g.base == nil || g.events[0].Gone || g.events[0].Kind != kind {
 		return woven{}
 	}
 	text := func(e *event) []byte { return TextOf(kind, g.visible.History.Revision(e.ID).Payload) }

@@ -41,8 +41,9 @@ func (p *past) Revision(id crdt.RevisionID) crdt.Revision {
 	}
 	if !r.Deleted {
 		h := p.from.head(&c)
-		// One that was purged counts as one that does not decode: a register.
-		if out.Payload, err = p.from.payload(&h); !isGone(err) {
+		if out.Payload, err = p.from.payload(&h); isGone(err) {
+			out.Gone = true
+		} else {
 			p.fail(err)
 		}
 	}

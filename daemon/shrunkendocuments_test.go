@@ -107,13 +107,13 @@ func TestPurgeOfPolicies(t *testing.T) {
 // be put again.
 func TestPurgeBehindHeads(t *testing.T) {
 	l := newLab(t, "a")
-	hand{l, ""}.json(`{"a":1,"b":1}`)
+	hand{l, ""}.elements([]string{"a", "b"}, nil)
 	rev := l.newest("k")
 	for _, fork := range []string{"red", "green"} {
 		l.fork(fork, "")
 	}
-	hand{l, ""}.edit("/a", "2")
-	hand{l, "red"}.edit("/b", "2")
+	hand{l, ""}.add("c")
+	hand{l, "red"}.add("d")
 	l.merge("red", "green", rpc.OnConflictFail)
 	l.merge("default", "green", rpc.OnConflictFail)
 	if _, err := l.Purge(t.Context(), rpc.PurgeRequest{Revision: rpc.Ref(rev), Claim: rpc.Claim{Message: "leaked"}}); err != nil {
@@ -123,9 +123,9 @@ func TestPurgeBehindHeads(t *testing.T) {
 	if e, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: key}); rpc.CodeOf(err) != rpc.CodePurged {
 		t.Errorf("get: %+v %v", e, err)
 	}
-	w, err := l.Put(t.Context(), rpc.PutRequest{KeyRef: key, Value: []byte(`{"z":1}`), Kind: crdt.JSON})
+	w, err := l.Put(t.Context(), rpc.PutRequest{KeyRef: key, Value: []byte(`["z"]`), Kind: crdt.Set})
 	if err != nil || w.Conflict || len(w.Heads) != 1 {
 		t.Errorf("put: %+v %v", w, err)
 	}
-	l.serves("green", "k", `{"z":1}`)
+	l.serves("green", "k", `["z"]`)
 }

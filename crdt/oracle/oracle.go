@@ -42,6 +42,8 @@ type Revision struct {
 	Change *Change
 	// Open: the author left a conflict open beside what was changed.
 	Open bool
+	// Gone: the payload was purged. There is no Value and no Change.
+	Gone bool
 
 	// The place: Order counts the revisions of one chain, through its blocks
 	// and inside them.
@@ -216,7 +218,7 @@ type history struct {
 func (h history) Revision(id crdt.RevisionID) crdt.Revision {
 	r := h.o.revisions[id]
 	return crdt.Revision{
-		Write: write(r), Parents: r.Parents, Payload: r.Value,
+		Write: write(r), Parents: r.Parents, Payload: r.Value, Gone: r.Gone,
 		Order: crdt.Order{Lamport: uint64(len(h.o.Ancestors(id)))},
 	}
 }

@@ -51,12 +51,44 @@ func (o *Oracle) scene(fork crdt.ForkID, key string) *scene {
 	for _, r := range all {
 		switch {
 		case cut && r.ID == m.ID:
-			s.entries = append(s.entries, asWhole(r))
+			s.entries = append(s.entries, rebuilt(asWhole(r), all))
 		case !cut || s.hasSeen(r, m):
 			s.entries = append(s.entries, asWritten(r))
 		}
 	}
 	return s
+}
+
+// rebuilt is a document whose payload is gone, of which is known what those say
+// who have seen it and nothing else, and did not write over it. Of several that
+// say different things, the first by ID counts.
+func rebuilt(e entry, all []Revision) entry {
+	if !e.Gone || classOf(e.Revision) != document {
+		return e
+	}
+	leaves := make(map[crdt.Path]string)
+	found := false
+	for _, r := range all { // by ID
+		only := len(r.Parents) > 0 && !slices.ContainsFunc(r.Parents, func(p crdt.RevisionID) bool { return p != e.ID })
+		if !only || r.Change == nil || r.Change.Garbled || classOf(r) != document {
+			continue
+		}
+		found = true
+		before := maps.Clone(leaves)
+		for p, leaf := range r.Change.Whole {
+			known := false
+			for q := range before {
+				known = known || Within(p, q) || Within(q, p)
+			}
+			if !known && !asWritten(r).writesAbove(p) {
+				leaves[p] = leaf
+			}
+		}
+	}
+	if found {
+		e.class, e.writes = document, leaves
+	}
+	return e
 }
 
 func (s *scene) hasSeen(a, b Revision) bool { return s.seen[a.ID][b.ID] }
