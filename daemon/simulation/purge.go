@@ -73,7 +73,7 @@ func (m *Mirror) purge(gone []dag.RevisionID) {
 	for _, id := range gone {
 		m.purged[id] = true
 		r := m.oracle.Revision(crdt.RevisionID(id))
-		r.Change = nil
+		r.Change, r.Gone = nil, true
 		m.oracle.Add(r)
 	}
 	clear(m.seen)
