@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// maxExponent bounds the exponent of a number as it is spelled. Nothing
-// expands it, so it costs nothing; it keeps sums with it far from overflow.
-const maxExponent = 999_999_999
+// maxExponent bounds the exponent of a number as it is spelled. Nothing here
+// expands it; but what reads the document next may, and no config means more.
+const maxExponent = 999_999
 
 // decimal is a number exactly: 0.digits × 10^point. It has no leading and no
 // trailing zeros; zero has no digits, no sign and point 0.

@@ -200,7 +200,7 @@
 // number is exact and has no zeros that say nothing and no minus before 0. With
 // D its first digit that is not 0 and E the decimal exponent of that digit, it
 // has no exponent if E is from -6 to 20, and else is D, the other digits
-// behind a point, "e" and E. An exponent is spelled with at most 999999999. The
+// behind a point, "e" and E. An exponent is spelled with at most 999999. The
 // documents of a YAML stream that are one leaf are a list with "---" before it.
 //
 // The sum of a document that has structure is the SHA-256 of the ASCII text

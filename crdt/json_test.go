@@ -43,8 +43,9 @@ func TestParseJSONRefuses(t *testing.T) {
 		{`1e+`, "column 4: the end where a digit should be"},
 		{`+1`, "column 1: '+' where a value should begin"},
 		{`NaN`, "column 1: 'N' where a value should begin"},
-		{`1e1000000000`, "column 1: an exponent beyond 999999999"},
-		{`1e99999999999999999999`, "column 1: an exponent beyond 999999999"},
+		{`1e1000000`, "column 1: an exponent beyond 999999"},
+		{`1e999999999`, "column 1: an exponent beyond 999999"},
+		{`1e99999999999999999999`, "column 1: an exponent beyond 999999"},
 		{"\"\x1f\"", "column 2: the control character U+001F in a string"},
 		{`{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"a":1}`, `column 56: the name "a" is there twice`},
 		{"\"a\nb\"", "line 1, column 3: the control character U+000A in a string"},
@@ -111,9 +112,9 @@ func TestLeaves(t *testing.T) {
 func TestEquality(t *testing.T) {
 	equal := [][]string{
 		{"1", "1.0", "1e0", "10e-1", "0.1E+1", "1.000e00000000000000000"},
-		{"0", "-0", "0.0", "0e999999999", "-0e-5"},
+		{"0", "-0", "0.0", "0e999999", "-0e-5"},
 		{"100", "1e2"},
-		{"1e999999999", "10e999999998", "1E+0999999999"},
+		{"1e999999", "10e999998", "1E+0999999"},
 		{"-1.5e-7", "-15e-8"},
 		{`"A"`, `"\u0041"`},
 		{`"\ud83d\ude00"`, `"😀"`},

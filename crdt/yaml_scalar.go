@@ -30,7 +30,7 @@ func resolvePlain(s string) (scalar, problem string) {
 		return string(appendString(nil, s)), ""
 	}
 	if _, ok := parseDecimal(n); !ok {
-		return "", "an exponent beyond 999999999"
+		return "", "an exponent beyond 999999"
 	}
 	return n, ""
 }

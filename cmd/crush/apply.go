@@ -20,7 +20,8 @@ func (p *program) applyCommand() *cobra.Command {
 		Short: "Write the files of a directory, in one atomic change",
 		Long: `Write many keys in one atomic change. The key of a file is its path below DIR
 (of a single FILE: its name), with the prefix before it. Keys that have the
-value already are left alone.
+value already are left alone. A new key holds bytes, unless a policy gives it
+another kind: crush policy set 'app/**.yaml' --kind yaml.
 
 .git is skipped. Links that leave DIR are refused. --prune deletes the keys that
 DIR does not have: below --prefix, or with --all everywhere on the fork.
