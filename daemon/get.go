@@ -83,9 +83,10 @@ func narrow(out *rpc.Entry, d *crdt.Document, path crdt.Path) error {
 	var text string
 	if l, ok := part.Leaf(crdt.Root); ok && json.Unmarshal([]byte(l.JSON), &text) == nil && l.JSON[0] == '"' {
 		out.Value = []byte(text)
-	} else if out.Value, err = part.Render(out.Kind, nil); err != nil {
-		return outward(err)
 	} else {
+		if out.Value, err = part.Render(out.Kind, nil); err != nil {
+			out.Value = part.JSON() // elements without a name have no other text
+		}
 		out.Value = bytes.TrimSuffix(out.Value, []byte("\n"))
 	}
 	if !hadDocument {

@@ -100,7 +100,10 @@ func sideValue(side *crdt.Side, payload []byte) ([]byte, crdt.Kind, error) {
 			kind = crdt.JSON
 		}
 		value, err := side.Document.Render(kind, crdt.TextOf(kind, payload))
-		return value, kind, err
+		if err != nil { // elements without a name are left, say, of what was purged
+			value = side.Document.JSON()
+		}
+		return value, kind, nil
 	case side.Text != nil:
 		if side.Text[0] == '[' {
 			return side.Text, crdt.Set, nil

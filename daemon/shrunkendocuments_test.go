@@ -129,3 +129,59 @@ func TestPurgeBehindHeads(t *testing.T) {
 	}
 	l.serves("green", "k", `["z"]`)
 }
+
+// TestPurgeBelowDeletions: two at once removed fields of a document that was
+// purged then: no conflict says so, and the key can be put again.
+func TestPurgeBelowDeletions(t *testing.T) {
+	a, b := pair(t)
+	hand{a, ""}.json(`{"a":1,"b":1,"c":1}`)
+	rev := a.newest("k")
+	b.pull(a)
+	hand{a, ""}.unset("/a")
+	hand{b, ""}.unset("/b")
+	meet(a, b)
+	if _, err := a.Purge(t.Context(), rpc.PurgeRequest{Revision: rpc.Ref(rev), Claim: rpc.Claim{Message: "leaked"}}); err != nil {
+		t.Fatal(err)
+	}
+	hand{a, ""}.json(`{"z":1}`)
+	a.serves("", "k", `{"z":1}`)
+}
+
+// TestPurgeOfNames: what is left of an element whose name was purged is a side
+// all the same, which can be listed and taken.
+func TestPurgeOfNames(t *testing.T) {
+	l := newLab(t, "a")
+	keyed := rpc.Policy{Pattern: "k", Lists: map[crdt.PathPattern]crdt.ListSchema{"/l": crdt.MapList("n")}}
+	if _, err := l.ChangePolicy(t.Context(), rpc.PolicyRequest{Policy: keyed}); err != nil {
+		t.Fatal(err)
+	}
+	hand{l, ""}.write(rpc.PutRequest{Value: []byte("l:\n- n: x\n  v: 1\n"), Kind: crdt.YAML})
+	rev := l.newest("k")
+	l.fork("f", "")
+	hand{l, ""}.edit("/l/[x]/v", "2")
+	hand{l, "f"}.edit("/l/[x]/w", "3")
+	l.merge("f", "default", rpc.OnConflictFail)
+	if _, err := l.Purge(t.Context(), rpc.PurgeRequest{Revision: rpc.Ref(rev), Claim: rpc.Claim{Message: "leaked"}}); err != nil {
+		t.Fatal(err)
+	}
+	letter := ""
+	for c, err := range l.Conflicts(t.Context(), "", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range c.Sides {
+			if s.Purged == nil {
+				letter = s.Letter
+			}
+		}
+	}
+	if letter == "" {
+		t.Fatal("no side is left")
+	}
+	if _, err := l.Resolve(t.Context(), rpc.ResolveRequest{KeyRef: rpc.KeyRef{Key: "k"}, Take: letter}); err != nil {
+		t.Error(err)
+	}
+	if e, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: rpc.KeyRef{Key: "k"}}); err != nil || e.Conflict || len(e.Heads) != 1 {
+		t.Errorf("%+v %v", e, err)
+	}
+}

@@ -87,18 +87,19 @@ func (r *Replica) lookBy(from reader, e *dag.Entry) (*sight, error) {
 	return s, behind.err
 }
 
-// purgedIn reports whether a head, or a revision that a conflict is made of, was
-// purged.
+// purgedIn reports whether a head, what is served, or a revision that a conflict
+// is made of was purged.
 func (s *sight) purgedIn() bool {
-	if slices.ContainsFunc(s.Heads, func(h dag.Head) bool { return s.r.graph.PurgedHead(s.Key, &h) }) {
+	gone := func(id crdt.RevisionID) bool {
+		c, err := s.from.change(s.Key, dag.RevisionID(id))
+		return err == nil && s.r.purgedBy(&c) != nil
+	}
+	if !s.Author.IsZero() && gone(s.Author) || slices.ContainsFunc(s.Heads, func(h dag.Head) bool { return s.r.graph.PurgedHead(s.Key, &h) }) {
 		return true
 	}
 	for i := range s.Conflicts {
 		for _, side := range s.Conflicts[i].Sides {
-			if slices.ContainsFunc(side.Revisions, func(id crdt.RevisionID) bool {
-				c, err := s.from.change(s.Key, dag.RevisionID(id))
-				return err == nil && s.r.purgedBy(&c) != nil
-			}) {
+			if slices.ContainsFunc(side.Revisions, gone) {
 				return true
 			}
 		}
