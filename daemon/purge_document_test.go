@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"strings"
 	"testing"
 
 	"crush/crdt"
@@ -44,15 +45,15 @@ func TestPurgeOfWhatBothStandOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			at := ""
+			var at strings.Builder
 			for _, c := range e.Conflicts {
-				at += c.Path
+				at.WriteString(c.Path)
 				if c.Path != "/" && (c.Base == nil || c.Base.Purged == nil) {
 					t.Errorf("before it there was %+v", c.Base)
 				}
 			}
-			if string(e.Value) != test.want || at != string(test.at) {
-				t.Errorf("reads %s with conflicts at %q, want %s and %q", e.Value, at, test.want, test.at)
+			if string(e.Value) != test.want || at.String() != string(test.at) {
+				t.Errorf("reads %s with conflicts at %q, want %s and %q", e.Value, at.String(), test.want, test.at)
 			}
 			here.json(`{"c":9}`)
 			l.serves("", "k", `{"c":9}`)
