@@ -178,10 +178,11 @@ func (r *Replica) oldDraft(tx *dag.Tx, f dag.Fork, on dag.ForkID, key string, to
 }
 
 // sameConflicts are the conflicts that stand now as they stood before: who goes
-// back to that has no part in them.
+// back to that has no part in them. Ids are of the fork, which for a part of a long
+// change is one of its own.
 func (s *sight) sameConflicts(before *sight) (same []crdt.ConflictID) {
 	for _, c := range s.Conflicts {
-		if slices.ContainsFunc(before.Conflicts, func(b crdt.Conflict) bool { return b.ID == c.ID && b.State == c.State }) {
+		if slices.ContainsFunc(before.Conflicts, func(b crdt.Conflict) bool { return b.Path == c.Path && b.State == c.State }) {
 			same = append(same, c.ID)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"crush/crdt"
+	"crush/dag/dagtest"
 	"crush/rpc"
 )
 
@@ -187,5 +188,29 @@ func TestPurgeOfNames(t *testing.T) {
 	}
 	if e, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: rpc.KeyRef{Key: "k"}}); err != nil || e.Conflict {
 		t.Errorf("%+v %v", e, err)
+	}
+}
+
+// TestLongResetLeavesOpen: a reset that is written in several parts leaves a
+// conflict open that stood then as it stands now, as a short one does.
+func TestLongResetLeavesOpen(t *testing.T) {
+	l := openLab(t, ReplicaConfig{Store: dagtest.NewMem(), Key: keyNamed("a"), Name: "a", Now: newClock(), PartSize: 1})
+	h := hand{l, ""}
+	h.json(`{"a":0,"b":1}`)
+	l.fork("f", "")
+	hand{l, "f"}.edit("/a", "1")
+	h.edit("/a", "2")
+	l.merge("f", "default", rpc.OnConflictKeep)
+	then, err := l.Put(t.Context(), rpc.PutRequest{KeyRef: rpc.KeyRef{Key: "other"}, Value: []byte("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.edit("/b", "3")
+	l.put("", "other", "y")
+	if _, err := l.Reset(t.Context(), rpc.ResetRequest{To: then.Block.String()}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := l.Get(t.Context(), rpc.GetRequest{KeyRef: h.key()}); err != nil || len(e.Conflicts) != 1 || e.Conflicts[0].Path != "/a" || !strings.Contains(string(e.Value), `"b":1`) {
+		t.Errorf("reads %s with conflicts %+v, %v", e.Value, e.Conflicts, err)
 	}
 }
