@@ -155,6 +155,17 @@ func (l leaves) leadsTo(path crdt.Path) bool {
 	return true
 }
 
+// isElement reports whether what stands at a path can be there: if that is an
+// element of a keyed list, it has the name that the path says.
+func (l leaves) isElement(at crdt.Path) bool {
+	_, name, ok := strings.Cut(strings.TrimSuffix(string(at), "]"), "[")
+	if !ok || !strings.HasSuffix(string(at), "]") {
+		return true
+	}
+	field := at + "/n"
+	return l[field] == leavesOf(nil, crdt.JSON, strconv.AppendQuote(nil, name), field)[field]
+}
+
 // with is what is there once part stands at a path in place of what did. What
 // became empty by that is {}.
 func (l leaves) with(at crdt.Path, part leaves) leaves {

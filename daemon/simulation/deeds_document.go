@@ -381,6 +381,9 @@ func settle(ctx context.Context, t *turn) error {
 	if q.Value != nil && (part == nil || at.key == rpc.PolicyKey && path == crdt.Root && !isPolicies(*q.Value)) {
 		refusal = first(refusal, rpc.CodeUnparsed)
 	}
+	if q.Value != nil && part != nil && !part.isElement(path) {
+		refusal = first(refusal, rpc.CodeInvalid)
+	}
 	for _, p := range want.left {
 		if !maps.Equal(was.leaves().at(p), want.leaves.at(p)) { // {} would be written over it
 			refusal = first(refusal, rpc.CodeConflict)
